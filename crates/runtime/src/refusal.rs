@@ -14,7 +14,11 @@ pub const DOMAIN: &str = "carrel";
 /// What a call is refused with. A service's error enum turns each of its
 /// variants into one; nothing else makes a `Status`.
 #[derive(Debug, Clone)]
-pub struct Refusal {
+pub struct Refusal(Box<Parts>);
+
+/// Boxed, since a refusal is the rare half of many small results.
+#[derive(Debug, Clone)]
+struct Parts {
     code: Code,
     reason: &'static str,
     message: String,
@@ -28,14 +32,14 @@ impl Refusal {
     /// holds a patron's name, number or reading.
     #[must_use]
     pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             code,
             reason,
             message: message.into(),
             metadata: HashMap::new(),
             violations: Vec::new(),
             details: Vec::new(),
-        }
+        }))
     }
 
     /// A field of the request that is wrong: INVALID_ARGUMENT with the field's
@@ -90,14 +94,15 @@ impl Refusal {
     /// Adds a value that a program can read.
     #[must_use]
     pub fn with_metadata(mut self, key: &str, value: impl Into<String>) -> Self {
-        self.metadata.insert(key.into(), value.into());
+        self.0.metadata.insert(key.into(), value.into());
         self
     }
 
     /// Adds a field that is wrong.
     #[must_use]
     pub fn with_violation(mut self, field: &str, description: impl Into<String>) -> Self {
-        self.violations
+        self.0
+            .violations
             .push(FieldViolation::new(field, description));
         self
     }
@@ -105,7 +110,7 @@ impl Refusal {
     /// Adds a message of Carrel's own, such as the blocks on a check-out.
     #[must_use]
     pub fn with_detail<M: prost::Name>(mut self, detail: &M) -> Self {
-        self.details.push(Any {
+        self.0.details.push(Any {
             type_url: M::type_url(),
             value: detail.encode_to_vec(),
         });
@@ -115,12 +120,13 @@ impl Refusal {
     /// The stable reason.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        self.reason
+        self.0.reason
     }
 }
 
 impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
+    fn from(Refusal(refusal): Refusal) -> Self {
+        let refusal = *refusal;
         let mut details = ErrorDetails::new();
         details.set_error_info(refusal.reason, DOMAIN, refusal.metadata);
         if !refusal.violations.is_empty() {
