@@ -1,0 +1,5 @@
+//! The migrations are built in: a new file among them is a change.
+
+fn main() {
+    println!("cargo:rerun-if-changed=migrations");
+}
