@@ -86,6 +86,8 @@ create table feed_cursor (
     feed text not null,
     -- Rises with each reading of the owner's state; see carrel-outbox.
     generation bigint not null default 0,
+    -- The projection's edition that this generation is made by; 0 before the first.
+    edition bigint not null default 0,
     -- The last event taken; no epoch: nothing was taken yet.
     epoch uuid,
     number bigint not null default 0,

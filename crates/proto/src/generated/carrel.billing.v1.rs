@@ -66,7 +66,7 @@ pub struct AccountAction {
     /// What kind.
     #[prost(enumeration = "AccountActionKind", tag = "2")]
     pub kind: i32,
-    /// How much.
+    /// How much; of a transfer: negative where the student account took a credit.
     #[prost(message, optional, tag = "3")]
     pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
     /// What remained after it.
@@ -747,8 +747,9 @@ pub mod account_service_client {
             self
         }
         /// Charges a patron by hand. Errors: FEE_FINE_TYPE_NOT_FOUND,
-        /// FEE_FINE_OWNER_NOT_FOUND (NOT_FOUND), AMOUNT_NOT_POSITIVE
-        /// (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
+        /// FEE_FINE_OWNER_NOT_FOUND (NOT_FOUND), AMOUNT_NOT_POSITIVE,
+        /// AMOUNT_MISSING, CURRENCY_NOT_KEPT (INVALID_ARGUMENT), FEE_FINE_TYPE_AUTOMATIC
+        /// (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
         pub async fn create_account(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateAccountRequest>,
@@ -775,7 +776,7 @@ pub mod account_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Reads an account with its actions.
+        /// Reads an account with its actions. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND).
         pub async fn get_account(
             &mut self,
             request: impl tonic::IntoRequest<super::GetAccountRequest>,
@@ -803,7 +804,8 @@ pub mod account_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Answers "what is this charge?": reads an account by the reference that
-        /// stands on the student account.
+        /// stands on the student account. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND),
+        /// REFERENCE_MALFORMED (INVALID_ARGUMENT).
         pub async fn get_account_by_reference(
             &mut self,
             request: impl tonic::IntoRequest<super::GetAccountByReferenceRequest>,
@@ -860,10 +862,11 @@ pub mod account_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Takes a payment at the desk. Errors: PAYMENT_EXCEEDS_REMAINING,
-        /// ACCOUNT_CLOSED, ACCOUNT_AT_STUDENT_ACCOUNT (FAILED_PRECONDITION) once the
-        /// charge is on its way to the student account, AMOUNT_NOT_POSITIVE
-        /// (INVALID_ARGUMENT).
+        /// Takes a payment at the desk. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND),
+        /// PAYMENT_EXCEEDS_REMAINING, ACCOUNT_CLOSED, ACCOUNT_AT_STUDENT_ACCOUNT
+        /// (FAILED_PRECONDITION) once the charge is on its way to the student
+        /// account, AMOUNT_NOT_POSITIVE, CURRENCY_NOT_KEPT, TENDER_MISSING,
+        /// CARD_NUMBER_REFUSED (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
         pub async fn pay_account(
             &mut self,
             request: impl tonic::IntoRequest<super::PayAccountRequest>,
@@ -892,7 +895,7 @@ pub mod account_service_client {
         }
         /// Waives what is owed, in whole or in part. Errors: as PayAccount, with
         /// WAIVER_EXCEEDS_REMAINING; a charge on the student account is waived by a
-        /// credit there.
+        /// credit there, which is posted by itself.
         pub async fn waive_account(
             &mut self,
             request: impl tonic::IntoRequest<super::WaiveAccountRequest>,
@@ -990,8 +993,9 @@ pub mod account_service_server {
     #[async_trait]
     pub trait AccountService: std::marker::Send + std::marker::Sync + 'static {
         /// Charges a patron by hand. Errors: FEE_FINE_TYPE_NOT_FOUND,
-        /// FEE_FINE_OWNER_NOT_FOUND (NOT_FOUND), AMOUNT_NOT_POSITIVE
-        /// (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
+        /// FEE_FINE_OWNER_NOT_FOUND (NOT_FOUND), AMOUNT_NOT_POSITIVE,
+        /// AMOUNT_MISSING, CURRENCY_NOT_KEPT (INVALID_ARGUMENT), FEE_FINE_TYPE_AUTOMATIC
+        /// (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
         async fn create_account(
             &self,
             request: tonic::Request<super::CreateAccountRequest>,
@@ -999,7 +1003,7 @@ pub mod account_service_server {
             tonic::Response<super::CreateAccountResponse>,
             tonic::Status,
         >;
-        /// Reads an account with its actions.
+        /// Reads an account with its actions. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND).
         async fn get_account(
             &self,
             request: tonic::Request<super::GetAccountRequest>,
@@ -1008,7 +1012,8 @@ pub mod account_service_server {
             tonic::Status,
         >;
         /// Answers "what is this charge?": reads an account by the reference that
-        /// stands on the student account.
+        /// stands on the student account. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND),
+        /// REFERENCE_MALFORMED (INVALID_ARGUMENT).
         async fn get_account_by_reference(
             &self,
             request: tonic::Request<super::GetAccountByReferenceRequest>,
@@ -1024,10 +1029,11 @@ pub mod account_service_server {
             tonic::Response<super::ListAccountsResponse>,
             tonic::Status,
         >;
-        /// Takes a payment at the desk. Errors: PAYMENT_EXCEEDS_REMAINING,
-        /// ACCOUNT_CLOSED, ACCOUNT_AT_STUDENT_ACCOUNT (FAILED_PRECONDITION) once the
-        /// charge is on its way to the student account, AMOUNT_NOT_POSITIVE
-        /// (INVALID_ARGUMENT).
+        /// Takes a payment at the desk. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND),
+        /// PAYMENT_EXCEEDS_REMAINING, ACCOUNT_CLOSED, ACCOUNT_AT_STUDENT_ACCOUNT
+        /// (FAILED_PRECONDITION) once the charge is on its way to the student
+        /// account, AMOUNT_NOT_POSITIVE, CURRENCY_NOT_KEPT, TENDER_MISSING,
+        /// CARD_NUMBER_REFUSED (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
         async fn pay_account(
             &self,
             request: tonic::Request<super::PayAccountRequest>,
@@ -1037,7 +1043,7 @@ pub mod account_service_server {
         >;
         /// Waives what is owed, in whole or in part. Errors: as PayAccount, with
         /// WAIVER_EXCEEDS_REMAINING; a charge on the student account is waived by a
-        /// credit there.
+        /// credit there, which is posted by itself.
         async fn waive_account(
             &self,
             request: tonic::Request<super::WaiveAccountRequest>,
@@ -1592,6 +1598,11 @@ pub struct Posting {
     /// Its attempts, oldest first; only when read singly.
     #[prost(message, repeated, tag = "15")]
     pub attempts: ::prost::alloc::vec::Vec<PostingAttempt>,
+    /// How what was paid at the student account was matched: "estimated" where
+    /// the payments name no charge and were counted for the oldest first; empty
+    /// where nothing was paid.
+    #[prost(string, tag = "16")]
+    pub settlement_basis: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Posting {
     const NAME: &'static str = "Posting";
@@ -2097,6 +2108,8 @@ pub enum PostingState {
     Settled = 6,
     /// No route, no period; a person decides.
     Unrouted = 7,
+    /// Nothing was left to post before it was submitted.
+    Cancelled = 8,
 }
 impl PostingState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2113,6 +2126,7 @@ impl PostingState {
             Self::Unknown => "POSTING_STATE_UNKNOWN",
             Self::Settled => "POSTING_STATE_SETTLED",
             Self::Unrouted => "POSTING_STATE_UNROUTED",
+            Self::Cancelled => "POSTING_STATE_CANCELLED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2126,6 +2140,7 @@ impl PostingState {
             "POSTING_STATE_UNKNOWN" => Some(Self::Unknown),
             "POSTING_STATE_SETTLED" => Some(Self::Settled),
             "POSTING_STATE_UNROUTED" => Some(Self::Unrouted),
+            "POSTING_STATE_CANCELLED" => Some(Self::Cancelled),
             _ => None,
         }
     }
@@ -2142,9 +2157,10 @@ pub enum ReconciliationDifferenceKind {
     MissingAtSis = 2,
     /// On the student account more than once.
     DoubledAtSis = 3,
-    /// On the student account with a reference of ours that no posting bears.
+    /// On the student account with a reference of ours that no posting bears, or
+    /// whose posting does not count as being there.
     UnknownAtSis = 4,
-    /// Posting and ledger disagree.
+    /// Posting and ledger disagree, or the ledger and the totals kept beside it.
     Ledger = 5,
 }
 impl ReconciliationDifferenceKind {
@@ -2312,7 +2328,8 @@ pub mod posting_service_client {
         }
         /// Selects the charges that are ready and works the queue once: submits what
         /// is pending, looks up what is unknown, asks what was paid. This also runs
-        /// by itself; several at once post nothing twice.
+        /// by itself; several at once post nothing twice. Errors: SIS_NOT_CONFIGURED
+        /// (FAILED_PRECONDITION).
         pub async fn run_postings(
             &mut self,
             request: impl tonic::IntoRequest<super::RunPostingsRequest>,
@@ -2340,8 +2357,8 @@ pub mod posting_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Gives a rejected posting, or one without a route, another try, after
-        /// somebody has corrected what was wrong. Errors: POSTING_NOT_WAITING
-        /// (FAILED_PRECONDITION).
+        /// somebody has corrected what was wrong. Errors: POSTING_NOT_FOUND
+        /// (NOT_FOUND), POSTING_NOT_WAITING (FAILED_PRECONDITION).
         pub async fn retry_posting(
             &mut self,
             request: impl tonic::IntoRequest<super::RetryPostingRequest>,
@@ -2369,7 +2386,8 @@ pub mod posting_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Compares ledger, postings and student accounts, and names every
-        /// difference.
+        /// difference. Errors: SIS_NOT_CONFIGURED (FAILED_PRECONDITION),
+        /// SIS_UNAVAILABLE (UNAVAILABLE).
         pub async fn reconcile(
             &mut self,
             request: impl tonic::IntoRequest<super::ReconcileRequest>,
@@ -2429,7 +2447,8 @@ pub mod posting_service_server {
         >;
         /// Selects the charges that are ready and works the queue once: submits what
         /// is pending, looks up what is unknown, asks what was paid. This also runs
-        /// by itself; several at once post nothing twice.
+        /// by itself; several at once post nothing twice. Errors: SIS_NOT_CONFIGURED
+        /// (FAILED_PRECONDITION).
         async fn run_postings(
             &self,
             request: tonic::Request<super::RunPostingsRequest>,
@@ -2438,8 +2457,8 @@ pub mod posting_service_server {
             tonic::Status,
         >;
         /// Gives a rejected posting, or one without a route, another try, after
-        /// somebody has corrected what was wrong. Errors: POSTING_NOT_WAITING
-        /// (FAILED_PRECONDITION).
+        /// somebody has corrected what was wrong. Errors: POSTING_NOT_FOUND
+        /// (NOT_FOUND), POSTING_NOT_WAITING (FAILED_PRECONDITION).
         async fn retry_posting(
             &self,
             request: tonic::Request<super::RetryPostingRequest>,
@@ -2448,7 +2467,8 @@ pub mod posting_service_server {
             tonic::Status,
         >;
         /// Compares ledger, postings and student accounts, and names every
-        /// difference.
+        /// difference. Errors: SIS_NOT_CONFIGURED (FAILED_PRECONDITION),
+        /// SIS_UNAVAILABLE (UNAVAILABLE).
         async fn reconcile(
             &self,
             request: tonic::Request<super::ReconcileRequest>,
@@ -2942,8 +2962,8 @@ pub mod posting_route_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Adds an academic period. A charge goes to the period that contains its
-        /// date, else to the next one. Errors: ACADEMIC_PERIOD_OVERLAPS
-        /// (FAILED_PRECONDITION).
+        /// date, else to the next one. Errors: ACADEMIC_PERIOD_TAKEN
+        /// (ALREADY_EXISTS), ACADEMIC_PERIOD_OVERLAPS (FAILED_PRECONDITION).
         pub async fn create_academic_period(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateAcademicPeriodRequest>,
@@ -3036,8 +3056,8 @@ pub mod posting_route_service_server {
             tonic::Status,
         >;
         /// Adds an academic period. A charge goes to the period that contains its
-        /// date, else to the next one. Errors: ACADEMIC_PERIOD_OVERLAPS
-        /// (FAILED_PRECONDITION).
+        /// date, else to the next one. Errors: ACADEMIC_PERIOD_TAKEN
+        /// (ALREADY_EXISTS), ACADEMIC_PERIOD_OVERLAPS (FAILED_PRECONDITION).
         async fn create_academic_period(
             &self,
             request: tonic::Request<super::CreateAcademicPeriodRequest>,
@@ -3434,6 +3454,10 @@ pub struct FeeFineOwner {
     /// has one owner: FEE_FINE_OWNER_LIBRARY_TAKEN (ALREADY_EXISTS).
     #[prost(string, repeated, tag = "4")]
     pub library_codes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The college that is owed by charges made by hand, by its code; empty:
+    /// none, so that they go by the route for any college.
+    #[prost(string, tag = "5")]
+    pub institution_code: ::prost::alloc::string::String,
 }
 impl ::prost::Name for FeeFineOwner {
     const NAME: &'static str = "FeeFineOwner";
@@ -3458,7 +3482,8 @@ pub struct FeeFineType {
     #[prost(enumeration = "FeeFineKind", tag = "3")]
     pub kind: i32,
     /// The neutral name that may leave for the student account, such as
-    /// "Library lost-item fee"; 1 to 60 characters.
+    /// "Library lost-item fee"; 1 to 40 letters, blanks, - / & ( ) . ' and at
+    /// most two digits in a row.
     #[prost(string, tag = "4")]
     pub statement_text: ::prost::alloc::string::String,
     /// What is charged where no amount is given; unset: none.
@@ -3710,7 +3735,9 @@ pub mod fee_fine_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Adds an owner. Errors: FEE_FINE_OWNER_CODE_TAKEN (ALREADY_EXISTS).
+        /// Adds an owner. Errors: FEE_FINE_OWNER_CODE_TAKEN,
+        /// FEE_FINE_OWNER_LIBRARY_TAKEN (ALREADY_EXISTS). Charges of a library that
+        /// has no owner go to the owner UNASSIGNED, which is added when first needed.
         pub async fn create_fee_fine_owner(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateFeeFineOwnerRequest>,
@@ -3771,7 +3798,10 @@ pub mod fee_fine_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Adds a type. There is one type for each automatic kind:
-        /// FEE_FINE_TYPE_KIND_TAKEN (ALREADY_EXISTS).
+        /// FEE_FINE_TYPE_KIND_TAKEN (ALREADY_EXISTS); one that is missing is added
+        /// when first needed. Other errors: FEE_FINE_TYPE_CODE_TAKEN
+        /// (ALREADY_EXISTS), STATEMENT_TEXT_NOT_NEUTRAL, AMOUNT_NOT_POSITIVE
+        /// (INVALID_ARGUMENT).
         pub async fn create_fee_fine_type(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateFeeFineTypeRequest>,
@@ -3846,7 +3876,9 @@ pub mod fee_fine_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with FeeFineServiceServer.
     #[async_trait]
     pub trait FeeFineService: std::marker::Send + std::marker::Sync + 'static {
-        /// Adds an owner. Errors: FEE_FINE_OWNER_CODE_TAKEN (ALREADY_EXISTS).
+        /// Adds an owner. Errors: FEE_FINE_OWNER_CODE_TAKEN,
+        /// FEE_FINE_OWNER_LIBRARY_TAKEN (ALREADY_EXISTS). Charges of a library that
+        /// has no owner go to the owner UNASSIGNED, which is added when first needed.
         async fn create_fee_fine_owner(
             &self,
             request: tonic::Request<super::CreateFeeFineOwnerRequest>,
@@ -3863,7 +3895,10 @@ pub mod fee_fine_service_server {
             tonic::Status,
         >;
         /// Adds a type. There is one type for each automatic kind:
-        /// FEE_FINE_TYPE_KIND_TAKEN (ALREADY_EXISTS).
+        /// FEE_FINE_TYPE_KIND_TAKEN (ALREADY_EXISTS); one that is missing is added
+        /// when first needed. Other errors: FEE_FINE_TYPE_CODE_TAKEN
+        /// (ALREADY_EXISTS), STATEMENT_TEXT_NOT_NEUTRAL, AMOUNT_NOT_POSITIVE
+        /// (INVALID_ARGUMENT).
         async fn create_fee_fine_type(
             &self,
             request: tonic::Request<super::CreateFeeFineTypeRequest>,
@@ -4349,6 +4384,9 @@ pub enum LedgerAccount {
     Credits = 6,
     /// Paid at the student account (an asset of the district's).
     SisSettled = 7,
+    /// What the library owes back: paid at the desk for an item that returned (a
+    /// liability).
+    RefundsPayable = 8,
 }
 impl LedgerAccount {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4365,6 +4403,7 @@ impl LedgerAccount {
             Self::Waivers => "LEDGER_ACCOUNT_WAIVERS",
             Self::Credits => "LEDGER_ACCOUNT_CREDITS",
             Self::SisSettled => "LEDGER_ACCOUNT_SIS_SETTLED",
+            Self::RefundsPayable => "LEDGER_ACCOUNT_REFUNDS_PAYABLE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4378,6 +4417,7 @@ impl LedgerAccount {
             "LEDGER_ACCOUNT_WAIVERS" => Some(Self::Waivers),
             "LEDGER_ACCOUNT_CREDITS" => Some(Self::Credits),
             "LEDGER_ACCOUNT_SIS_SETTLED" => Some(Self::SisSettled),
+            "LEDGER_ACCOUNT_REFUNDS_PAYABLE" => Some(Self::RefundsPayable),
             _ => None,
         }
     }

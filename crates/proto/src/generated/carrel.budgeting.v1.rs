@@ -121,8 +121,9 @@ pub struct Budget {
     /// Credited by vendors.
     #[prost(message, optional, tag = "12")]
     pub credited: ::core::option::Option<super::super::r#type::v1::Money>,
-    /// total funding × allowable encumbrance % − (encumbered + awaiting payment
-    /// + expended).
+    /// total funding × allowable encumbrance %, rounded down to the cent, less
+    /// (encumbered + awaiting payment + expended). Total funding is allocated +
+    /// net transfers.
     #[prost(message, optional, tag = "13")]
     pub available_to_encumber: ::core::option::Option<super::super::r#type::v1::Money>,
     /// Rises with each change.
@@ -166,6 +167,9 @@ pub struct Encumbrance {
     /// When it was released; unset while it is set aside.
     #[prost(message, optional, tag = "8")]
     pub released_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Rises with each change.
+    #[prost(int64, tag = "9")]
+    pub revision: i64,
 }
 impl ::prost::Name for Encumbrance {
     const NAME: &'static str = "Encumbrance";
@@ -186,7 +190,7 @@ pub struct BudgetCodeSegment {
     /// How many characters it has, 1 to 20.
     #[prost(int32, tag = "2")]
     pub length: i32,
-    /// The values allowed; empty: any of that length, digits and upper-case
+    /// The values allowed; empty: any of that length. Digits and upper-case
     /// letters only. At most 10,000.
     #[prost(string, repeated, tag = "3")]
     pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -250,7 +254,7 @@ pub struct BudgetTransaction {
     /// What it is.
     #[prost(enumeration = "BudgetTransactionKind", tag = "2")]
     pub kind: i32,
-    /// How much.
+    /// How much; negative where an allocation was taken back.
     #[prost(message, optional, tag = "3")]
     pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
     /// The encumbrance it is about; empty for an allocation.
@@ -262,7 +266,7 @@ pub struct BudgetTransaction {
     /// Who booked it: the token's subject.
     #[prost(string, tag = "6")]
     pub actor: ::prost::alloc::string::String,
-    /// A comment.
+    /// An allocation's comment, else what the encumbrance is for.
     #[prost(string, tag = "7")]
     pub comment: ::prost::alloc::string::String,
 }
@@ -920,10 +924,13 @@ pub struct CheckBudgetCodeResponse {
     /// Whether it is valid.
     #[prost(bool, tag = "1")]
     pub valid: bool,
-    /// What is wrong, such as "SEGMENT_VALUE_UNKNOWN"; empty where valid.
+    /// What is wrong: STRUCTURE_NOT_SET, SEGMENT_COUNT_WRONG,
+    /// SEGMENT_LENGTH_WRONG, SEGMENT_CHARACTERS_WRONG, SEGMENT_VALUE_UNKNOWN or
+    /// COMBINATION_NOT_ALLOWED; empty where valid.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
-    /// The segment at fault; empty where valid or where it is the whole code.
+    /// The segment at fault, of a combination the first that fits none; empty
+    /// where valid or where it is the whole code.
     #[prost(string, tag = "3")]
     pub segment: ::prost::alloc::string::String,
     /// The same for people; empty where valid.
@@ -1002,8 +1009,8 @@ pub struct VerifyBudgetsResponse {
     /// How many budgets were compared.
     #[prost(int64, tag = "1")]
     pub budget_count: i64,
-    /// The ids of budgets whose totals differ from the journal: none, or
-    /// something is broken. At most 1,000.
+    /// The ids of budgets whose totals differ from the journal or from their
+    /// encumbrances: none, or something is broken. At most 1,000.
     #[prost(string, repeated, tag = "2")]
     pub differing_budget_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -1216,7 +1223,8 @@ pub mod budget_service_client {
             self
         }
         /// Adds a fiscal year. Errors: FISCAL_YEAR_CODE_TAKEN (ALREADY_EXISTS),
-        /// FISCAL_YEAR_OVERLAPS (FAILED_PRECONDITION).
+        /// FISCAL_YEAR_OVERLAPS (FAILED_PRECONDITION), FISCAL_YEAR_DATES_REVERSED,
+        /// CURRENCY_UNKNOWN (INVALID_ARGUMENT).
         pub async fn create_fiscal_year(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateFiscalYearRequest>,
@@ -1330,7 +1338,8 @@ pub mod budget_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Adds a fund. Errors: FUND_CODE_TAKEN (ALREADY_EXISTS), LEDGER_NOT_FOUND.
+        /// Adds a fund. Errors: FUND_CODE_TAKEN (ALREADY_EXISTS), LEDGER_NOT_FOUND
+        /// (NOT_FOUND).
         pub async fn create_fund(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateFundRequest>,
@@ -1384,7 +1393,9 @@ pub mod budget_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Adds a budget. Errors: BUDGET_EXISTS (ALREADY_EXISTS).
+        /// Adds a budget with nothing in it. Errors: BUDGET_EXISTS (ALREADY_EXISTS),
+        /// FUND_NOT_FOUND, FISCAL_YEAR_NOT_FOUND (NOT_FOUND), BUDGET_STATUS_UNKNOWN,
+        /// PERCENT_OUT_OF_RANGE (INVALID_ARGUMENT).
         pub async fn create_budget(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateBudgetRequest>,
@@ -1411,7 +1422,7 @@ pub mod budget_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Reads a budget with its totals.
+        /// Reads a budget with its totals. Errors: BUDGET_NOT_FOUND.
         pub async fn get_budget(
             &mut self,
             request: impl tonic::IntoRequest<super::GetBudgetRequest>,
@@ -1466,8 +1477,10 @@ pub mod budget_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Allocates money to a budget, or takes it back with a negative amount.
-        /// Errors: BUDGET_NOT_ACTIVE, ALLOCATION_BELOW_COMMITMENTS
-        /// (FAILED_PRECONDITION).
+        /// Errors: BUDGET_NOT_FOUND; BUDGET_NOT_ACTIVE with `status` as metadata,
+        /// ALLOCATION_BELOW_COMMITMENTS with `committed` and `limit` as metadata
+        /// (FAILED_PRECONDITION); AMOUNT_ZERO, AMOUNT_MALFORMED, AMOUNT_TOO_LARGE,
+        /// CURRENCY_MISMATCH (INVALID_ARGUMENT).
         pub async fn allocate(
             &mut self,
             request: impl tonic::IntoRequest<super::AllocateRequest>,
@@ -1510,7 +1523,8 @@ pub mod budget_service_server {
     #[async_trait]
     pub trait BudgetService: std::marker::Send + std::marker::Sync + 'static {
         /// Adds a fiscal year. Errors: FISCAL_YEAR_CODE_TAKEN (ALREADY_EXISTS),
-        /// FISCAL_YEAR_OVERLAPS (FAILED_PRECONDITION).
+        /// FISCAL_YEAR_OVERLAPS (FAILED_PRECONDITION), FISCAL_YEAR_DATES_REVERSED,
+        /// CURRENCY_UNKNOWN (INVALID_ARGUMENT).
         async fn create_fiscal_year(
             &self,
             request: tonic::Request<super::CreateFiscalYearRequest>,
@@ -1542,7 +1556,8 @@ pub mod budget_service_server {
             tonic::Response<super::ListLedgersResponse>,
             tonic::Status,
         >;
-        /// Adds a fund. Errors: FUND_CODE_TAKEN (ALREADY_EXISTS), LEDGER_NOT_FOUND.
+        /// Adds a fund. Errors: FUND_CODE_TAKEN (ALREADY_EXISTS), LEDGER_NOT_FOUND
+        /// (NOT_FOUND).
         async fn create_fund(
             &self,
             request: tonic::Request<super::CreateFundRequest>,
@@ -1558,7 +1573,9 @@ pub mod budget_service_server {
             tonic::Response<super::ListFundsResponse>,
             tonic::Status,
         >;
-        /// Adds a budget. Errors: BUDGET_EXISTS (ALREADY_EXISTS).
+        /// Adds a budget with nothing in it. Errors: BUDGET_EXISTS (ALREADY_EXISTS),
+        /// FUND_NOT_FOUND, FISCAL_YEAR_NOT_FOUND (NOT_FOUND), BUDGET_STATUS_UNKNOWN,
+        /// PERCENT_OUT_OF_RANGE (INVALID_ARGUMENT).
         async fn create_budget(
             &self,
             request: tonic::Request<super::CreateBudgetRequest>,
@@ -1566,7 +1583,7 @@ pub mod budget_service_server {
             tonic::Response<super::CreateBudgetResponse>,
             tonic::Status,
         >;
-        /// Reads a budget with its totals.
+        /// Reads a budget with its totals. Errors: BUDGET_NOT_FOUND.
         async fn get_budget(
             &self,
             request: tonic::Request<super::GetBudgetRequest>,
@@ -1583,8 +1600,10 @@ pub mod budget_service_server {
             tonic::Status,
         >;
         /// Allocates money to a budget, or takes it back with a negative amount.
-        /// Errors: BUDGET_NOT_ACTIVE, ALLOCATION_BELOW_COMMITMENTS
-        /// (FAILED_PRECONDITION).
+        /// Errors: BUDGET_NOT_FOUND; BUDGET_NOT_ACTIVE with `status` as metadata,
+        /// ALLOCATION_BELOW_COMMITMENTS with `committed` and `limit` as metadata
+        /// (FAILED_PRECONDITION); AMOUNT_ZERO, AMOUNT_MALFORMED, AMOUNT_TOO_LARGE,
+        /// CURRENCY_MISMATCH (INVALID_ARGUMENT).
         async fn allocate(
             &self,
             request: tonic::Request<super::AllocateRequest>,
@@ -2243,10 +2262,12 @@ pub mod encumbrance_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Sets money aside. Errors: FUND_INSUFFICIENT (FAILED_PRECONDITION) with
-        /// `available` and `short` amounts as metadata; BUDGET_CODE_INVALID,
-        /// AMOUNT_NOT_POSITIVE (INVALID_ARGUMENT); BUDGET_NOT_ACTIVE
-        /// (FAILED_PRECONDITION).
+        /// Sets money aside. Errors: FUND_INSUFFICIENT (FAILED_PRECONDITION) with the
+        /// amounts `available` and `short` as metadata, in plain decimals such as
+        /// "0.01"; BUDGET_CODE_INVALID (INVALID_ARGUMENT) with `fault` and `segment`
+        /// as metadata, as CheckBudgetCode gives them; AMOUNT_NOT_POSITIVE,
+        /// AMOUNT_MALFORMED, CURRENCY_MISMATCH (INVALID_ARGUMENT); BUDGET_NOT_ACTIVE
+        /// (FAILED_PRECONDITION) with `status` as metadata; BUDGET_NOT_FOUND.
         pub async fn create_encumbrance(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateEncumbranceRequest>,
@@ -2276,7 +2297,8 @@ pub mod encumbrance_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Gives back what is still set aside. Releasing twice changes nothing.
+        /// Gives back what is still set aside, also on a budget that is frozen or
+        /// closed. Releasing twice changes nothing. Errors: ENCUMBRANCE_NOT_FOUND.
         pub async fn release_encumbrance(
             &mut self,
             request: impl tonic::IntoRequest<super::ReleaseEncumbranceRequest>,
@@ -2306,7 +2328,7 @@ pub mod encumbrance_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Reads an encumbrance.
+        /// Reads an encumbrance. Errors: ENCUMBRANCE_NOT_FOUND.
         pub async fn get_encumbrance(
             &mut self,
             request: impl tonic::IntoRequest<super::GetEncumbranceRequest>,
@@ -2336,7 +2358,7 @@ pub mod encumbrance_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lists a budget's encumbrances, newest first.
+        /// Lists a budget's encumbrances, newest first. Errors: BUDGET_NOT_FOUND.
         pub async fn list_encumbrances(
             &mut self,
             request: impl tonic::IntoRequest<super::ListEncumbrancesRequest>,
@@ -2381,10 +2403,12 @@ pub mod encumbrance_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with EncumbranceServiceServer.
     #[async_trait]
     pub trait EncumbranceService: std::marker::Send + std::marker::Sync + 'static {
-        /// Sets money aside. Errors: FUND_INSUFFICIENT (FAILED_PRECONDITION) with
-        /// `available` and `short` amounts as metadata; BUDGET_CODE_INVALID,
-        /// AMOUNT_NOT_POSITIVE (INVALID_ARGUMENT); BUDGET_NOT_ACTIVE
-        /// (FAILED_PRECONDITION).
+        /// Sets money aside. Errors: FUND_INSUFFICIENT (FAILED_PRECONDITION) with the
+        /// amounts `available` and `short` as metadata, in plain decimals such as
+        /// "0.01"; BUDGET_CODE_INVALID (INVALID_ARGUMENT) with `fault` and `segment`
+        /// as metadata, as CheckBudgetCode gives them; AMOUNT_NOT_POSITIVE,
+        /// AMOUNT_MALFORMED, CURRENCY_MISMATCH (INVALID_ARGUMENT); BUDGET_NOT_ACTIVE
+        /// (FAILED_PRECONDITION) with `status` as metadata; BUDGET_NOT_FOUND.
         async fn create_encumbrance(
             &self,
             request: tonic::Request<super::CreateEncumbranceRequest>,
@@ -2392,7 +2416,8 @@ pub mod encumbrance_service_server {
             tonic::Response<super::CreateEncumbranceResponse>,
             tonic::Status,
         >;
-        /// Gives back what is still set aside. Releasing twice changes nothing.
+        /// Gives back what is still set aside, also on a budget that is frozen or
+        /// closed. Releasing twice changes nothing. Errors: ENCUMBRANCE_NOT_FOUND.
         async fn release_encumbrance(
             &self,
             request: tonic::Request<super::ReleaseEncumbranceRequest>,
@@ -2400,7 +2425,7 @@ pub mod encumbrance_service_server {
             tonic::Response<super::ReleaseEncumbranceResponse>,
             tonic::Status,
         >;
-        /// Reads an encumbrance.
+        /// Reads an encumbrance. Errors: ENCUMBRANCE_NOT_FOUND.
         async fn get_encumbrance(
             &self,
             request: tonic::Request<super::GetEncumbranceRequest>,
@@ -2408,7 +2433,7 @@ pub mod encumbrance_service_server {
             tonic::Response<super::GetEncumbranceResponse>,
             tonic::Status,
         >;
-        /// Lists a budget's encumbrances, newest first.
+        /// Lists a budget's encumbrances, newest first. Errors: BUDGET_NOT_FOUND.
         async fn list_encumbrances(
             &self,
             request: tonic::Request<super::ListEncumbrancesRequest>,
@@ -2808,7 +2833,9 @@ pub mod budget_code_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Replaces the structure: the segments and the combinations allowed.
+        /// Replaces the structure: the segments and the combinations allowed. Codes
+        /// that are booked stay as they are. Errors: BUDGET_CODE_STRUCTURE_INVALID
+        /// (INVALID_ARGUMENT) with the field.
         pub async fn set_budget_code_structure(
             &mut self,
             request: impl tonic::IntoRequest<super::SetBudgetCodeStructureRequest>,
@@ -2838,7 +2865,7 @@ pub mod budget_code_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Reads the structure.
+        /// Reads the structure. Errors: BUDGET_CODE_STRUCTURE_NOT_SET (NOT_FOUND).
         pub async fn get_budget_code_structure(
             &mut self,
             request: impl tonic::IntoRequest<super::GetBudgetCodeStructureRequest>,
@@ -2913,7 +2940,9 @@ pub mod budget_code_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with BudgetCodeServiceServer.
     #[async_trait]
     pub trait BudgetCodeService: std::marker::Send + std::marker::Sync + 'static {
-        /// Replaces the structure: the segments and the combinations allowed.
+        /// Replaces the structure: the segments and the combinations allowed. Codes
+        /// that are booked stay as they are. Errors: BUDGET_CODE_STRUCTURE_INVALID
+        /// (INVALID_ARGUMENT) with the field.
         async fn set_budget_code_structure(
             &self,
             request: tonic::Request<super::SetBudgetCodeStructureRequest>,
@@ -2921,7 +2950,7 @@ pub mod budget_code_service_server {
             tonic::Response<super::SetBudgetCodeStructureResponse>,
             tonic::Status,
         >;
-        /// Reads the structure.
+        /// Reads the structure. Errors: BUDGET_CODE_STRUCTURE_NOT_SET (NOT_FOUND).
         async fn get_budget_code_structure(
             &self,
             request: tonic::Request<super::GetBudgetCodeStructureRequest>,
@@ -3280,7 +3309,7 @@ pub mod budget_journal_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Lists a budget's transactions, newest first.
+        /// Lists a budget's transactions, newest first. Errors: BUDGET_NOT_FOUND.
         pub async fn list_budget_transactions(
             &mut self,
             request: impl tonic::IntoRequest<super::ListBudgetTransactionsRequest>,
@@ -3310,7 +3339,8 @@ pub mod budget_journal_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Compares the totals on the budgets with the journal.
+        /// Compares the totals on the budgets with the journal, and what is
+        /// encumbered with the encumbrances that are not released.
         pub async fn verify_budgets(
             &mut self,
             request: impl tonic::IntoRequest<super::VerifyBudgetsRequest>,
@@ -3355,7 +3385,7 @@ pub mod budget_journal_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with BudgetJournalServiceServer.
     #[async_trait]
     pub trait BudgetJournalService: std::marker::Send + std::marker::Sync + 'static {
-        /// Lists a budget's transactions, newest first.
+        /// Lists a budget's transactions, newest first. Errors: BUDGET_NOT_FOUND.
         async fn list_budget_transactions(
             &self,
             request: tonic::Request<super::ListBudgetTransactionsRequest>,
@@ -3363,7 +3393,8 @@ pub mod budget_journal_service_server {
             tonic::Response<super::ListBudgetTransactionsResponse>,
             tonic::Status,
         >;
-        /// Compares the totals on the budgets with the journal.
+        /// Compares the totals on the budgets with the journal, and what is
+        /// encumbered with the encumbrances that are not released.
         async fn verify_budgets(
             &self,
             request: tonic::Request<super::VerifyBudgetsRequest>,

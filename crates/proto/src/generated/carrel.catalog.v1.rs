@@ -19,19 +19,20 @@ pub struct Item {
     /// a-z 0-9 - only, 1 to 40 characters.
     #[prost(string, tag = "5")]
     pub material_type: ::prost::alloc::string::String,
-    /// How it is lent, for circulation rules (`t`), such as "standard".
+    /// How it is lent, for circulation rules (`t`): as `material_type`; empty in
+    /// a create: "standard".
     #[prost(string, tag = "6")]
     pub loan_type: ::prost::alloc::string::String,
-    /// The location where it stands, by id.
+    /// The location where it stands, by id: a unit of the kind location.
     #[prost(string, tag = "7")]
     pub location_id: ::prost::alloc::string::String,
-    /// Its call number.
+    /// Its call number, at most 500 characters.
     #[prost(string, tag = "8")]
     pub call_number: ::prost::alloc::string::String,
-    /// Its copy number, such as "c.2".
+    /// Its copy number, such as "c.2", at most 100 characters.
     #[prost(string, tag = "9")]
     pub copy_number: ::prost::alloc::string::String,
-    /// What a new one costs; unset where unknown.
+    /// What a new one costs, not negative; unset where unknown.
     #[prost(message, optional, tag = "10")]
     pub replacement_price: ::core::option::Option<super::super::r#type::v1::Money>,
     /// What circulation says; given by the service.
@@ -214,7 +215,8 @@ pub struct UpdateItemRequest {
     #[prost(message, optional, tag = "1")]
     pub item: ::core::option::Option<Item>,
     /// The fields to change, of: barcode, status, material_type, loan_type,
-    /// location_id, call_number, copy_number, replacement_price. 1 to 8 of them.
+    /// location_id, call_number, copy_number, replacement_price. 1 to 8 of them,
+    /// else UPDATE_MASK_MALFORMED (INVALID_ARGUMENT).
     #[prost(message, optional, tag = "2")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
     /// A UUID for this change; the same id again gets the first answer.
@@ -446,7 +448,7 @@ pub mod item_service_client {
                 .insert(GrpcMethod::new("carrel.catalog.v1.ItemService", "CreateItem"));
             self.inner.unary(req, path, codec).await
         }
-        /// Reads one.
+        /// Reads one. Errors: ITEM_NOT_FOUND (NOT_FOUND).
         pub async fn get_item(
             &mut self,
             request: impl tonic::IntoRequest<super::GetItemRequest>,
@@ -471,7 +473,8 @@ pub mod item_service_client {
                 .insert(GrpcMethod::new("carrel.catalog.v1.ItemService", "GetItem"));
             self.inner.unary(req, path, codec).await
         }
-        /// Reads one by what the scanner reads. Errors: ITEM_NOT_FOUND.
+        /// Reads one by what the scanner reads. Errors: ITEM_NOT_FOUND
+        /// (NOT_FOUND).
         pub async fn get_item_by_barcode(
             &mut self,
             request: impl tonic::IntoRequest<super::GetItemByBarcodeRequest>,
@@ -524,7 +527,11 @@ pub mod item_service_client {
                 .insert(GrpcMethod::new("carrel.catalog.v1.ItemService", "ListItems"));
             self.inner.unary(req, path, codec).await
         }
-        /// Changes an item.
+        /// Changes an item. Errors: ITEM_NOT_FOUND, LOCATION_NOT_FOUND (NOT_FOUND),
+        /// ITEM_BARCODE_TAKEN (ALREADY_EXISTS), ETAG_MISMATCH (ABORTED),
+        /// ITEM_STATUS_CHANGE (FAILED_PRECONDITION) where its life does not go that
+        /// way: nothing becomes "on order" again, what is on order can't be missing
+        /// or in repair, and what was withdrawn becomes "in process" first.
         pub async fn update_item(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateItemRequest>,
@@ -573,12 +580,13 @@ pub mod item_service_server {
             tonic::Response<super::CreateItemResponse>,
             tonic::Status,
         >;
-        /// Reads one.
+        /// Reads one. Errors: ITEM_NOT_FOUND (NOT_FOUND).
         async fn get_item(
             &self,
             request: tonic::Request<super::GetItemRequest>,
         ) -> std::result::Result<tonic::Response<super::GetItemResponse>, tonic::Status>;
-        /// Reads one by what the scanner reads. Errors: ITEM_NOT_FOUND.
+        /// Reads one by what the scanner reads. Errors: ITEM_NOT_FOUND
+        /// (NOT_FOUND).
         async fn get_item_by_barcode(
             &self,
             request: tonic::Request<super::GetItemByBarcodeRequest>,
@@ -595,7 +603,11 @@ pub mod item_service_server {
             tonic::Response<super::ListItemsResponse>,
             tonic::Status,
         >;
-        /// Changes an item.
+        /// Changes an item. Errors: ITEM_NOT_FOUND, LOCATION_NOT_FOUND (NOT_FOUND),
+        /// ITEM_BARCODE_TAKEN (ALREADY_EXISTS), ETAG_MISMATCH (ABORTED),
+        /// ITEM_STATUS_CHANGE (FAILED_PRECONDITION) where its life does not go that
+        /// way: nothing becomes "on order" again, what is on order can't be missing
+        /// or in repair, and what was withdrawn becomes "in process" first.
         async fn update_item(
             &self,
             request: tonic::Request<super::UpdateItemRequest>,
@@ -1262,7 +1274,7 @@ pub mod location_unit_service_client {
         }
         /// Adds a unit. Errors: LOCATION_UNIT_CODE_TAKEN (ALREADY_EXISTS),
         /// LOCATION_UNIT_PARENT_KIND (INVALID_ARGUMENT) where the parent is not of
-        /// the kind above.
+        /// the kind above or missing.
         pub async fn create_location_unit(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateLocationUnitRequest>,
@@ -1292,7 +1304,7 @@ pub mod location_unit_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Reads one.
+        /// Reads one. Errors: LOCATION_UNIT_NOT_FOUND (NOT_FOUND).
         pub async fn get_location_unit(
             &mut self,
             request: impl tonic::IntoRequest<super::GetLocationUnitRequest>,
@@ -1352,7 +1364,8 @@ pub mod location_unit_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Changes a unit's name. Its code stays: rules and records name it.
+        /// Changes a unit's name. Its code stays: rules and records name it. Errors:
+        /// LOCATION_UNIT_NOT_FOUND (NOT_FOUND), ETAG_MISMATCH (ABORTED).
         pub async fn update_location_unit(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateLocationUnitRequest>,
@@ -1399,7 +1412,7 @@ pub mod location_unit_service_server {
     pub trait LocationUnitService: std::marker::Send + std::marker::Sync + 'static {
         /// Adds a unit. Errors: LOCATION_UNIT_CODE_TAKEN (ALREADY_EXISTS),
         /// LOCATION_UNIT_PARENT_KIND (INVALID_ARGUMENT) where the parent is not of
-        /// the kind above.
+        /// the kind above or missing.
         async fn create_location_unit(
             &self,
             request: tonic::Request<super::CreateLocationUnitRequest>,
@@ -1407,7 +1420,7 @@ pub mod location_unit_service_server {
             tonic::Response<super::CreateLocationUnitResponse>,
             tonic::Status,
         >;
-        /// Reads one.
+        /// Reads one. Errors: LOCATION_UNIT_NOT_FOUND (NOT_FOUND).
         async fn get_location_unit(
             &self,
             request: tonic::Request<super::GetLocationUnitRequest>,
@@ -1423,7 +1436,8 @@ pub mod location_unit_service_server {
             tonic::Response<super::ListLocationUnitsResponse>,
             tonic::Status,
         >;
-        /// Changes a unit's name. Its code stays: rules and records name it.
+        /// Changes a unit's name. Its code stays: rules and records name it. Errors:
+        /// LOCATION_UNIT_NOT_FOUND (NOT_FOUND), ETAG_MISMATCH (ABORTED).
         async fn update_location_unit(
             &self,
             request: tonic::Request<super::UpdateLocationUnitRequest>,
@@ -1841,7 +1855,7 @@ pub struct Record {
     #[prost(message, optional, tag = "12")]
     pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
     /// What was odd about it when it was read, such as
-    /// "MARC8_NOT_CONVERTED"; empty for a sound record.
+    /// "MARC_MARC8_NOT_CONVERTED"; empty for a sound record.
     #[prost(string, repeated, tag = "13")]
     pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The record as it came, byte for byte; only where asked for.
@@ -1850,7 +1864,7 @@ pub struct Record {
     /// The encoding of `raw`.
     #[prost(enumeration = "RecordEncoding", tag = "15")]
     pub raw_encoding: i32,
-    /// How many items are attached.
+    /// How many items are attached, withdrawn ones not counted.
     #[prost(int32, tag = "16")]
     pub item_count: i32,
     /// How many of them can be lent now, as far as circulation's feed tells.
@@ -1925,13 +1939,16 @@ pub struct SearchRecordsRequest {
     #[prost(int32, tag = "5")]
     pub year_to: i32,
     /// Only records with this identifier, such as "isbn:0-393-04002-X"; without
-    /// prefix: an ISBN, ISSN, LCCN, OCLC or control number.
+    /// prefix: an ISBN, ISSN, LCCN, OCLC or control number; "control:" for a
+    /// control number alone, with or without its agency in parentheses.
+    /// IDENTIFIER_MALFORMED (INVALID_ARGUMENT) where it can be none.
     #[prost(string, tag = "6")]
     pub identifier: ::prost::alloc::string::String,
     /// Only records with an item in this library, by its code.
     #[prost(string, tag = "7")]
     pub library_code: ::prost::alloc::string::String,
-    /// Only records of which an item can be lent now.
+    /// Only records of which an item can be lent now; with `library_code`, an
+    /// item in that library.
     #[prost(bool, tag = "8")]
     pub available_only: bool,
     /// How many at the most, 1 to 100; 0 means 20.
@@ -1977,19 +1994,26 @@ pub struct ImportHeader {
     /// A UUID for this import, given by the caller; the same id resumes it.
     #[prost(string, tag = "1")]
     pub import_id: ::prost::alloc::string::String,
-    /// A name for people, such as the file's; at most 500 characters.
+    /// A name for people, such as the file's; 1 to 500 characters. It also tells
+    /// apart control numbers of records that name no agency (003).
     #[prost(string, tag = "2")]
     pub source: ::prost::alloc::string::String,
     /// The encoding; unspecified: found out from the first bytes.
     #[prost(enumeration = "RecordEncoding", tag = "3")]
     pub encoding: i32,
     /// Which fields mean what: "koha-952", "marc-852", "marc-876" or "none";
-    /// empty: "auto", which takes 952, else 852 with 876.
+    /// empty: "auto", which takes 952, else 852 with 876. "koha-952": Koha's item
+    /// field. "marc-852": an 852 with its barcode in $p. "marc-876": an 876 for
+    /// each item and the 852 that its $8 links to for the place.
     #[prost(string, tag = "4")]
     pub load_profile: ::prost::alloc::string::String,
     /// Where the bytes that follow begin in the file; more than 0 to resume.
     #[prost(int64, tag = "5")]
     pub offset: i64,
+    /// The file's size in bytes, so that a stream that ends early is not taken
+    /// for the whole file; 0: unknown.
+    #[prost(int64, tag = "6")]
+    pub byte_count: i64,
 }
 impl ::prost::Name for ImportHeader {
     const NAME: &'static str = "ImportHeader";
@@ -2518,10 +2542,20 @@ pub mod record_service_client {
         /// with the same import id from that byte. One bad record never stops it:
         /// it is quarantined with its bytes and the reason.
         ///
-        /// Errors: LOAD_PROFILE_UNKNOWN, FORMAT_UNKNOWN (INVALID_ARGUMENT);
-        /// IMPORT_OFFSET_MISMATCH (FAILED_PRECONDITION) where the first bytes are not
-        /// those that are due; IMPORT_FINISHED (FAILED_PRECONDITION);
-        /// IMPORT_IN_PROGRESS (ABORTED) where another stream feeds the same import.
+        /// Read the answers while you send: a load goes on only as far as its answers
+        /// are taken.
+        ///
+        /// A record with the control number of one that is there replaces it: the
+        /// same 001 and 003, and, where there is no 003, loaded under the same
+        /// source. A record without a control number is always new.
+        ///
+        /// Errors: LOAD_PROFILE_UNKNOWN, FORMAT_UNKNOWN (the file is compressed),
+        /// CHUNK_TOO_LARGE (INVALID_ARGUMENT); IMPORT_OFFSET_MISMATCH
+        /// (FAILED_PRECONDITION, metadata committed_offset) where the first bytes are
+        /// not those that are due; IMPORT_FINISHED, IMPORT_HEADER_CHANGED,
+        /// IMPORT_SIZE_MISMATCH (FAILED_PRECONDITION); IMPORT_IN_PROGRESS (ABORTED)
+        /// where another stream feeds the same import: a stream that broke off
+        /// without notice keeps it for a minute.
         pub async fn import_records(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -2618,10 +2652,20 @@ pub mod record_service_server {
         /// with the same import id from that byte. One bad record never stops it:
         /// it is quarantined with its bytes and the reason.
         ///
-        /// Errors: LOAD_PROFILE_UNKNOWN, FORMAT_UNKNOWN (INVALID_ARGUMENT);
-        /// IMPORT_OFFSET_MISMATCH (FAILED_PRECONDITION) where the first bytes are not
-        /// those that are due; IMPORT_FINISHED (FAILED_PRECONDITION);
-        /// IMPORT_IN_PROGRESS (ABORTED) where another stream feeds the same import.
+        /// Read the answers while you send: a load goes on only as far as its answers
+        /// are taken.
+        ///
+        /// A record with the control number of one that is there replaces it: the
+        /// same 001 and 003, and, where there is no 003, loaded under the same
+        /// source. A record without a control number is always new.
+        ///
+        /// Errors: LOAD_PROFILE_UNKNOWN, FORMAT_UNKNOWN (the file is compressed),
+        /// CHUNK_TOO_LARGE (INVALID_ARGUMENT); IMPORT_OFFSET_MISMATCH
+        /// (FAILED_PRECONDITION, metadata committed_offset) where the first bytes are
+        /// not those that are due; IMPORT_FINISHED, IMPORT_HEADER_CHANGED,
+        /// IMPORT_SIZE_MISMATCH (FAILED_PRECONDITION); IMPORT_IN_PROGRESS (ABORTED)
+        /// where another stream feeds the same import: a stream that broke off
+        /// without notice keeps it for a minute.
         async fn import_records(
             &self,
             request: tonic::Request<tonic::Streaming<super::ImportRecordsRequest>>,

@@ -9,7 +9,8 @@ pub struct Cursor {
     #[prost(int64, tag = "2")]
     pub number: i64,
     /// That event's id, so that a feed that took another course is noticed;
-    /// empty where number is 0 or the event is no longer kept.
+    /// empty where number is 0. A cursor that comes with an empty one is held
+    /// against the epoch and the number alone.
     #[prost(string, tag = "3")]
     pub event_id: ::prost::alloc::string::String,
 }
@@ -66,7 +67,8 @@ pub struct SubscribeRequest {
     /// The place after which to begin; unset: before the first event kept.
     #[prost(message, optional, tag = "1")]
     pub cursor: ::core::option::Option<Cursor>,
-    /// The full names of the event types wanted, 1 to 50.
+    /// The full names of the event types wanted, 1 to 50. Events of other types
+    /// are passed over.
     #[prost(string, repeated, tag = "2")]
     pub types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -104,7 +106,7 @@ impl ::prost::Name for SubscribeResponse {
         "/carrel.events.v1.SubscribeResponse".into()
     }
 }
-/// Asks for the head.
+/// Asks for the ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetHeadRequest {}
 impl ::prost::Name for GetHeadRequest {
@@ -117,12 +119,16 @@ impl ::prost::Name for GetHeadRequest {
         "/carrel.events.v1.GetHeadRequest".into()
     }
 }
-/// The head.
+/// The ends of the feed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetHeadResponse {
     /// The newest place of the feed.
     #[prost(message, optional, tag = "1")]
     pub head: ::core::option::Option<Cursor>,
+    /// The place before the oldest event that is kept: subscribing after it
+    /// brings everything there is. Events up to its number are gone.
+    #[prost(message, optional, tag = "2")]
+    pub tail: ::core::option::Option<Cursor>,
 }
 impl ::prost::Name for GetHeadResponse {
     const NAME: &'static str = "GetHeadResponse";
@@ -223,6 +229,9 @@ pub mod event_feed_service_client {
         /// current state. CURSOR_BEHIND_RETENTION (OUT_OF_RANGE) where events after
         /// the cursor are already gone: rebuild too. EVENT_TYPE_DENIED
         /// (PERMISSION_DENIED) where a type is asked for that the caller may not read.
+        /// FEED_GAP (DATA_LOSS) where events are missing that were not forgotten.
+        /// The stream ends with TOKEN_EXPIRED (UNAUTHENTICATED) or, where the owner
+        /// shuts down, SHUTTING_DOWN (UNAVAILABLE): subscribe again.
         pub async fn subscribe(
             &mut self,
             request: impl tonic::IntoRequest<super::SubscribeRequest>,
@@ -249,8 +258,8 @@ pub mod event_feed_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// The newest position of the feed: where a consumer starts that has just
-        /// read the owner's current state.
+        /// Both ends of the feed. A consumer notes the head before it reads the
+        /// owner's current state, and then follows from there.
         pub async fn get_head(
             &mut self,
             request: impl tonic::IntoRequest<super::GetHeadRequest>,
@@ -304,12 +313,15 @@ pub mod event_feed_service_server {
         /// current state. CURSOR_BEHIND_RETENTION (OUT_OF_RANGE) where events after
         /// the cursor are already gone: rebuild too. EVENT_TYPE_DENIED
         /// (PERMISSION_DENIED) where a type is asked for that the caller may not read.
+        /// FEED_GAP (DATA_LOSS) where events are missing that were not forgotten.
+        /// The stream ends with TOKEN_EXPIRED (UNAUTHENTICATED) or, where the owner
+        /// shuts down, SHUTTING_DOWN (UNAVAILABLE): subscribe again.
         async fn subscribe(
             &self,
             request: tonic::Request<super::SubscribeRequest>,
         ) -> std::result::Result<tonic::Response<Self::SubscribeStream>, tonic::Status>;
-        /// The newest position of the feed: where a consumer starts that has just
-        /// read the owner's current state.
+        /// Both ends of the feed. A consumer notes the head before it reads the
+        /// owner's current state, and then follows from there.
         async fn get_head(
             &self,
             request: tonic::Request<super::GetHeadRequest>,

@@ -468,12 +468,18 @@ pub struct FeedConsumer {
     /// The id of the event it is stopped at, when poisoned.
     #[prost(string, tag = "6")]
     pub poison_event_id: ::prost::alloc::string::String,
-    /// Why, when poisoned or disconnected; free of personal data.
+    /// Why, when poisoned, disconnected or held up while rebuilding; free of
+    /// personal data.
     #[prost(string, tag = "7")]
     pub cause: ::prost::alloc::string::String,
     /// How many events are parked.
     #[prost(int64, tag = "8")]
     pub parked_count: i64,
+    /// How many events the owner had forgotten before this consumer could take
+    /// them, where it can't make up for them by reading the owner's current
+    /// state. Not 0: what they stood for has to be found by other means.
+    #[prost(int64, tag = "9")]
+    pub lost_count: i64,
 }
 impl ::prost::Name for FeedConsumer {
     const NAME: &'static str = "FeedConsumer";
@@ -513,6 +519,82 @@ impl ::prost::Name for ListFeedConsumersResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/carrel.operations.v1.ListFeedConsumersResponse".into()
+    }
+}
+/// Asks for the parked events of one feed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListParkedEventsRequest {
+    /// The service whose feed it is.
+    #[prost(string, tag = "1")]
+    pub feed: ::prost::alloc::string::String,
+    /// How many at the most; 100 when 0, never more than 1,000.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// The previous page's next_page_token, or empty.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListParkedEventsRequest {
+    const NAME: &'static str = "ListParkedEventsRequest";
+    const PACKAGE: &'static str = "carrel.operations.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.operations.v1.ListParkedEventsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.operations.v1.ListParkedEventsRequest".into()
+    }
+}
+/// The parked events.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListParkedEventsResponse {
+    /// In the order in which they were parked.
+    #[prost(message, repeated, tag = "1")]
+    pub parked_events: ::prost::alloc::vec::Vec<ParkedEvent>,
+    /// The next page, or empty.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListParkedEventsResponse {
+    const NAME: &'static str = "ListParkedEventsResponse";
+    const PACKAGE: &'static str = "carrel.operations.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.operations.v1.ListParkedEventsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.operations.v1.ListParkedEventsResponse".into()
+    }
+}
+/// An event that was set aside.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ParkedEvent {
+    /// The event's id.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The full name of its type.
+    #[prost(string, tag = "2")]
+    pub r#type: ::prost::alloc::string::String,
+    /// The id of the row it is about.
+    #[prost(string, tag = "3")]
+    pub subject_id: ::prost::alloc::string::String,
+    /// Its number in the feed.
+    #[prost(int64, tag = "4")]
+    pub number: i64,
+    /// Why it was set aside, free of personal data; empty where it only follows
+    /// another event of its subject.
+    #[prost(string, tag = "5")]
+    pub cause: ::prost::alloc::string::String,
+    /// When, by this process's clock.
+    #[prost(message, optional, tag = "6")]
+    pub parked_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for ParkedEvent {
+    const NAME: &'static str = "ParkedEvent";
+    const PACKAGE: &'static str = "carrel.operations.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.operations.v1.ParkedEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.operations.v1.ParkedEvent".into()
     }
 }
 /// Names the poison event.
@@ -575,11 +657,17 @@ impl ::prost::Name for ReplayParkedEventsRequest {
     }
 }
 /// What was done.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplayParkedEventsResponse {
     /// How many events were applied.
     #[prost(int64, tag = "1")]
     pub applied_count: i64,
+    /// The event that failed, where one did; it stays parked with those after it.
+    #[prost(string, tag = "2")]
+    pub failed_event_id: ::prost::alloc::string::String,
+    /// Why it failed, free of personal data.
+    #[prost(string, tag = "3")]
+    pub cause: ::prost::alloc::string::String,
 }
 impl ::prost::Name for ReplayParkedEventsResponse {
     const NAME: &'static str = "ReplayParkedEventsResponse";
@@ -743,9 +831,41 @@ pub mod feed_consumer_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The events that were set aside, in the order in which they will be
+        /// applied again.
+        pub async fn list_parked_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListParkedEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListParkedEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.operations.v1.FeedConsumerService/ListParkedEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.operations.v1.FeedConsumerService",
+                        "ListParkedEvents",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Sets a poison event aside, together with the later events of the same
         /// subject, so that the feed goes on. Errors: EVENT_NOT_POISON
-        /// (FAILED_PRECONDITION) where the consumer is not stopped at this event.
+        /// (FAILED_PRECONDITION) where the consumer is not stopped at this event;
+        /// FEED_NOT_FOLLOWED (NOT_FOUND) where the service does not follow the feed.
         pub async fn park_event(
             &mut self,
             request: impl tonic::IntoRequest<super::ParkEventRequest>,
@@ -775,8 +895,9 @@ pub mod feed_consumer_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Applies the parked events of one subject again, in order; stops at the
-        /// first that fails.
+        /// Applies the parked events of one subject again, in order, at most 1,000
+        /// in a call; stops at the first that fails, and keeps the effect of those
+        /// before it. Errors: FEED_NOT_FOLLOWED (NOT_FOUND).
         pub async fn replay_parked_events(
             &mut self,
             request: impl tonic::IntoRequest<super::ReplayParkedEventsRequest>,
@@ -829,9 +950,19 @@ pub mod feed_consumer_service_server {
             tonic::Response<super::ListFeedConsumersResponse>,
             tonic::Status,
         >;
+        /// The events that were set aside, in the order in which they will be
+        /// applied again.
+        async fn list_parked_events(
+            &self,
+            request: tonic::Request<super::ListParkedEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListParkedEventsResponse>,
+            tonic::Status,
+        >;
         /// Sets a poison event aside, together with the later events of the same
         /// subject, so that the feed goes on. Errors: EVENT_NOT_POISON
-        /// (FAILED_PRECONDITION) where the consumer is not stopped at this event.
+        /// (FAILED_PRECONDITION) where the consumer is not stopped at this event;
+        /// FEED_NOT_FOLLOWED (NOT_FOUND) where the service does not follow the feed.
         async fn park_event(
             &self,
             request: tonic::Request<super::ParkEventRequest>,
@@ -839,8 +970,9 @@ pub mod feed_consumer_service_server {
             tonic::Response<super::ParkEventResponse>,
             tonic::Status,
         >;
-        /// Applies the parked events of one subject again, in order; stops at the
-        /// first that fails.
+        /// Applies the parked events of one subject again, in order, at most 1,000
+        /// in a call; stops at the first that fails, and keeps the effect of those
+        /// before it. Errors: FEED_NOT_FOLLOWED (NOT_FOUND).
         async fn replay_parked_events(
             &self,
             request: tonic::Request<super::ReplayParkedEventsRequest>,
@@ -960,6 +1092,55 @@ pub mod feed_consumer_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListFeedConsumersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.operations.v1.FeedConsumerService/ListParkedEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListParkedEventsSvc<T: FeedConsumerService>(pub Arc<T>);
+                    impl<
+                        T: FeedConsumerService,
+                    > tonic::server::UnaryService<super::ListParkedEventsRequest>
+                    for ListParkedEventsSvc<T> {
+                        type Response = super::ListParkedEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListParkedEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FeedConsumerService>::list_parked_events(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListParkedEventsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

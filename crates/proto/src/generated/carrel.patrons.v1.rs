@@ -89,7 +89,8 @@ pub struct ListManualBlocksRequest {
     /// The patron's id.
     #[prost(string, tag = "1")]
     pub patron_id: ::prost::alloc::string::String,
-    /// Whether lifted and expired ones are wanted too.
+    /// Whether lifted and expired ones are wanted too. A block counts as expired
+    /// when its last day is over in every time zone.
     #[prost(bool, tag = "2")]
     pub include_ended: bool,
     /// How many at the most, 1 to 1,000; 0 means 50.
@@ -248,7 +249,10 @@ pub mod manual_block_service_client {
             self
         }
         /// Blocks a patron. Errors: PATRON_NOT_FOUND, BLOCK_BLOCKS_NOTHING
-        /// (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
+        /// (INVALID_ARGUMENT) where it blocks neither borrowing, renewals nor requests
+        /// or its last day is over, SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT),
+        /// OWN_ACCOUNT (PERMISSION_DENIED) where the token's subject is "patron:" and
+        /// the patron's id.
         pub async fn create_manual_block(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateManualBlockRequest>,
@@ -278,7 +282,7 @@ pub mod manual_block_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lists a patron's blocks, newest first.
+        /// Lists a patron's blocks, newest first. Errors: PATRON_NOT_FOUND.
         pub async fn list_manual_blocks(
             &mut self,
             request: impl tonic::IntoRequest<super::ListManualBlocksRequest>,
@@ -308,7 +312,8 @@ pub mod manual_block_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lifts a block. Lifting one that was lifted changes nothing.
+        /// Lifts a block. Lifting one that was lifted changes nothing. Errors:
+        /// MANUAL_BLOCK_NOT_FOUND, OWN_ACCOUNT (PERMISSION_DENIED).
         pub async fn lift_manual_block(
             &mut self,
             request: impl tonic::IntoRequest<super::LiftManualBlockRequest>,
@@ -354,7 +359,10 @@ pub mod manual_block_service_server {
     #[async_trait]
     pub trait ManualBlockService: std::marker::Send + std::marker::Sync + 'static {
         /// Blocks a patron. Errors: PATRON_NOT_FOUND, BLOCK_BLOCKS_NOTHING
-        /// (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
+        /// (INVALID_ARGUMENT) where it blocks neither borrowing, renewals nor requests
+        /// or its last day is over, SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT),
+        /// OWN_ACCOUNT (PERMISSION_DENIED) where the token's subject is "patron:" and
+        /// the patron's id.
         async fn create_manual_block(
             &self,
             request: tonic::Request<super::CreateManualBlockRequest>,
@@ -362,7 +370,7 @@ pub mod manual_block_service_server {
             tonic::Response<super::CreateManualBlockResponse>,
             tonic::Status,
         >;
-        /// Lists a patron's blocks, newest first.
+        /// Lists a patron's blocks, newest first. Errors: PATRON_NOT_FOUND.
         async fn list_manual_blocks(
             &self,
             request: tonic::Request<super::ListManualBlocksRequest>,
@@ -370,7 +378,8 @@ pub mod manual_block_service_server {
             tonic::Response<super::ListManualBlocksResponse>,
             tonic::Status,
         >;
-        /// Lifts a block. Lifting one that was lifted changes nothing.
+        /// Lifts a block. Lifting one that was lifted changes nothing. Errors:
+        /// MANUAL_BLOCK_NOT_FOUND, OWN_ACCOUNT (PERMISSION_DENIED).
         async fn lift_manual_block(
             &self,
             request: tonic::Request<super::LiftManualBlockRequest>,
@@ -653,7 +662,8 @@ pub struct Patron {
     /// spaces, unique; empty where none was issued.
     #[prost(string, tag = "2")]
     pub barcode: ::prost::alloc::string::String,
-    /// The name to sign in with, unique; may be empty.
+    /// The name to sign in with, at most 100 characters without white space,
+    /// unique whatever its case; may be empty.
     #[prost(string, tag = "3")]
     pub username: ::prost::alloc::string::String,
     /// The group, by its code, for circulation rules (`g`).
@@ -662,33 +672,35 @@ pub struct Patron {
     /// The family name, 1 to 200 characters.
     #[prost(string, tag = "5")]
     pub last_name: ::prost::alloc::string::String,
-    /// The given name; may be empty.
+    /// The given name, at most 200 characters; may be empty.
     #[prost(string, tag = "6")]
     pub first_name: ::prost::alloc::string::String,
-    /// The middle name; may be empty.
+    /// The middle name, at most 200 characters; may be empty.
     #[prost(string, tag = "7")]
     pub middle_name: ::prost::alloc::string::String,
-    /// Where to write to; may be empty.
+    /// Where to write to, at most 320 characters; may be empty.
     #[prost(string, tag = "8")]
     pub email: ::prost::alloc::string::String,
-    /// Where to call; may be empty.
+    /// Where to call, at most 60 characters; may be empty.
     #[prost(string, tag = "9")]
     pub phone: ::prost::alloc::string::String,
     /// The library the patron belongs to, by its code; may be empty.
     #[prost(string, tag = "10")]
     pub home_library: ::prost::alloc::string::String,
-    /// The relation to the district, such as "student" or "community".
+    /// The relation to the district, such as "student" or "community": a code; may
+    /// be empty.
     #[prost(string, tag = "11")]
     pub affiliation: ::prost::alloc::string::String,
     /// The student-information system's id of the student; empty for anyone
-    /// without a student account.
+    /// without a student account. At most 100 characters without white space.
     #[prost(string, tag = "12")]
     pub student_id: ::prost::alloc::string::String,
     /// The system that knows the patron best, such as "sis"; with `external_id`
-    /// the roster's key. Empty for patrons added at the desk.
+    /// the roster's key: a code. Empty for patrons added at the desk.
     #[prost(string, tag = "13")]
     pub source: ::prost::alloc::string::String,
-    /// The patron's id in that system.
+    /// The patron's id in that system, at most 100 characters without white
+    /// space, unique in it; given together with `source` or not at all.
     #[prost(string, tag = "14")]
     pub external_id: ::prost::alloc::string::String,
     /// The first day of the account; unset where unknown.
@@ -890,7 +902,7 @@ impl ::prost::Name for GetPatronByBarcodeResponse {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListPatronsRequest {
     /// Only those whose last, first or user name begins with this, at least 2
-    /// characters; empty: all.
+    /// characters; empty: all. Case, accents and apostrophes make no difference.
     #[prost(string, tag = "1")]
     pub name_prefix: ::prost::alloc::string::String,
     /// Only this group, by its code; empty: all.
@@ -1192,7 +1204,9 @@ pub mod patron_service_client {
         }
         /// Adds a patron. Errors: PATRON_BARCODE_TAKEN, PATRON_USERNAME_TAKEN,
         /// PATRON_EXTERNAL_ID_TAKEN (ALREADY_EXISTS), PATRON_GROUP_UNKNOWN,
-        /// SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT).
+        /// EXTERNAL_ID_INCOMPLETE, SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT):
+        /// what is written like 123-45-6789, by itself, in any field. The answer is
+        /// logged as a read.
         pub async fn create_patron(
             &mut self,
             request: impl tonic::IntoRequest<super::CreatePatronRequest>,
@@ -1219,7 +1233,7 @@ pub mod patron_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Reads one. The read is logged.
+        /// Reads one. The read is logged. Errors: PATRON_NOT_FOUND.
         pub async fn get_patron(
             &mut self,
             request: impl tonic::IntoRequest<super::GetPatronRequest>,
@@ -1244,7 +1258,8 @@ pub mod patron_service_client {
                 .insert(GrpcMethod::new("carrel.patrons.v1.PatronService", "GetPatron"));
             self.inner.unary(req, path, codec).await
         }
-        /// Reads one by what the scanner reads. The read is logged.
+        /// Reads one by what the scanner reads. The read is logged. Errors:
+        /// PATRON_NOT_FOUND.
         pub async fn get_patron_by_barcode(
             &mut self,
             request: impl tonic::IntoRequest<super::GetPatronByBarcodeRequest>,
@@ -1274,7 +1289,8 @@ pub mod patron_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lists patrons by id, or those whose name begins with words. Logged.
+        /// Lists patrons by id, or those whose name begins with words. Logged where
+        /// anybody was found. Errors: NAME_PREFIX_TOO_SHORT (INVALID_ARGUMENT).
         pub async fn list_patrons(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPatronsRequest>,
@@ -1301,7 +1317,12 @@ pub mod patron_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Changes a patron.
+        /// Changes a patron; what is so already changes nothing. Errors:
+        /// PATRON_NOT_FOUND, ETAG_MISMATCH (ABORTED), UPDATE_MASK_INVALID,
+        /// PATRON_GROUP_UNKNOWN, SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT),
+        /// PATRON_BARCODE_TAKEN, PATRON_USERNAME_TAKEN (ALREADY_EXISTS), OWN_ACCOUNT
+        /// (PERMISSION_DENIED) where the token's subject is "patron:" and this id.
+        /// The answer is logged as a read.
         pub async fn update_patron(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdatePatronRequest>,
@@ -1328,8 +1349,9 @@ pub mod patron_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// What other services may know of one patron, found by the HMAC of a
-        /// barcode: ids, group, dates, never a name.
+        /// What other services may know of one patron, found by the id or the HMAC
+        /// of a barcode: ids, group, dates, never a name. Errors: PATRON_NOT_FOUND,
+        /// BARCODE_HMAC_MALFORMED (INVALID_ARGUMENT).
         pub async fn get_patron_standing(
             &mut self,
             request: impl tonic::IntoRequest<super::GetPatronStandingRequest>,
@@ -1407,7 +1429,9 @@ pub mod patron_service_server {
     pub trait PatronService: std::marker::Send + std::marker::Sync + 'static {
         /// Adds a patron. Errors: PATRON_BARCODE_TAKEN, PATRON_USERNAME_TAKEN,
         /// PATRON_EXTERNAL_ID_TAKEN (ALREADY_EXISTS), PATRON_GROUP_UNKNOWN,
-        /// SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT).
+        /// EXTERNAL_ID_INCOMPLETE, SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT):
+        /// what is written like 123-45-6789, by itself, in any field. The answer is
+        /// logged as a read.
         async fn create_patron(
             &self,
             request: tonic::Request<super::CreatePatronRequest>,
@@ -1415,7 +1439,7 @@ pub mod patron_service_server {
             tonic::Response<super::CreatePatronResponse>,
             tonic::Status,
         >;
-        /// Reads one. The read is logged.
+        /// Reads one. The read is logged. Errors: PATRON_NOT_FOUND.
         async fn get_patron(
             &self,
             request: tonic::Request<super::GetPatronRequest>,
@@ -1423,7 +1447,8 @@ pub mod patron_service_server {
             tonic::Response<super::GetPatronResponse>,
             tonic::Status,
         >;
-        /// Reads one by what the scanner reads. The read is logged.
+        /// Reads one by what the scanner reads. The read is logged. Errors:
+        /// PATRON_NOT_FOUND.
         async fn get_patron_by_barcode(
             &self,
             request: tonic::Request<super::GetPatronByBarcodeRequest>,
@@ -1431,7 +1456,8 @@ pub mod patron_service_server {
             tonic::Response<super::GetPatronByBarcodeResponse>,
             tonic::Status,
         >;
-        /// Lists patrons by id, or those whose name begins with words. Logged.
+        /// Lists patrons by id, or those whose name begins with words. Logged where
+        /// anybody was found. Errors: NAME_PREFIX_TOO_SHORT (INVALID_ARGUMENT).
         async fn list_patrons(
             &self,
             request: tonic::Request<super::ListPatronsRequest>,
@@ -1439,7 +1465,12 @@ pub mod patron_service_server {
             tonic::Response<super::ListPatronsResponse>,
             tonic::Status,
         >;
-        /// Changes a patron.
+        /// Changes a patron; what is so already changes nothing. Errors:
+        /// PATRON_NOT_FOUND, ETAG_MISMATCH (ABORTED), UPDATE_MASK_INVALID,
+        /// PATRON_GROUP_UNKNOWN, SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT),
+        /// PATRON_BARCODE_TAKEN, PATRON_USERNAME_TAKEN (ALREADY_EXISTS), OWN_ACCOUNT
+        /// (PERMISSION_DENIED) where the token's subject is "patron:" and this id.
+        /// The answer is logged as a read.
         async fn update_patron(
             &self,
             request: tonic::Request<super::UpdatePatronRequest>,
@@ -1447,8 +1478,9 @@ pub mod patron_service_server {
             tonic::Response<super::UpdatePatronResponse>,
             tonic::Status,
         >;
-        /// What other services may know of one patron, found by the HMAC of a
-        /// barcode: ids, group, dates, never a name.
+        /// What other services may know of one patron, found by the id or the HMAC
+        /// of a barcode: ids, group, dates, never a name. Errors: PATRON_NOT_FOUND,
+        /// BARCODE_HMAC_MALFORMED (INVALID_ARGUMENT).
         async fn get_patron_standing(
             &self,
             request: tonic::Request<super::GetPatronStandingRequest>,
@@ -2443,14 +2475,15 @@ pub mod patron_group_service_server {
 /// What is loaded and how.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RosterHeader {
-    /// A UUID for this load; the same id again gets the first answer.
+    /// A UUID for this load; the same id again, with the same file, gets the
+    /// first answer. A dry run keeps nothing, its id neither.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
     /// Only say what would happen.
     #[prost(bool, tag = "2")]
     pub dry_run: bool,
-    /// The most accounts that this load may deactivate; above it the whole load
-    /// is refused.
+    /// The most accounts that this load may deactivate, 0 or more; above it the
+    /// whole load is refused.
     #[prost(int32, tag = "3")]
     pub max_deactivations: i32,
 }
@@ -2515,7 +2548,8 @@ pub struct LoadRosterResponse {
     /// Accounts deactivated, counted in `updated_count` too.
     #[prost(int64, tag = "6")]
     pub deactivated_count: i64,
-    /// Rows refused since the last answer.
+    /// Rows refused, in the order of the file; told when the load is done, in
+    /// the last answers.
     #[prost(message, repeated, tag = "7")]
     pub problems: ::prost::alloc::vec::Vec<RosterProblem>,
     /// Whether everything is done and, unless it was a dry run, kept.
@@ -2639,14 +2673,36 @@ pub mod roster_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Loads a roster in CSV with a header line. The first message is the header,
-        /// all others carry the file's bytes in order. Rows are matched on (source,
-        /// external_id). A row with an error is refused and reported; the others are
-        /// taken, except that an error in the file's form refuses the whole.
+        /// Loads a roster in CSV (RFC 4180, UTF-8) with a header line that names the
+        /// columns as the fields of Patron: source, external_id and, in any order, any
+        /// of barcode, username, patron_group, last_name, first_name, middle_name,
+        /// email, phone, home_library, affiliation, student_id, enrollment_date,
+        /// expiration_date (2026-08-24), active (true or false). The first message is
+        /// the header, all others carry the file's bytes in order.
         ///
-        /// Errors: ROSTER_COLUMNS (INVALID_ARGUMENT) where a needed column is missing
-        /// or one is unknown; ROSTER_TOO_MANY_DEACTIVATIONS (FAILED_PRECONDITION)
-        /// above the cap: nothing of the load is kept.
+        /// Rows are matched on (source, external_id), never on a name, and taken in
+        /// the order of the file. What has no column stays as it is; an empty value
+        /// empties its field, but an empty barcode leaves the card that was issued. A
+        /// row with an error is refused and reported; the others are taken, except
+        /// that an error in the file's form refuses the whole. White space around a
+        /// value is no part of it.
+        ///
+        /// Rows are refused for: COLUMN_COUNT, NOT_UTF_8, ROW_REPEATED (an earlier
+        /// row is about the same patron), FIELD_MISSING, TEXT_LENGTH, TEXT_MALFORMED,
+        /// CODE_MALFORMED, BARCODE_MALFORMED, PATRON_GROUP_CODE_MALFORMED,
+        /// DATE_MALFORMED, FLAG_MALFORMED, SOCIAL_SECURITY_NUMBER_REFUSED,
+        /// PATRON_GROUP_UNKNOWN, PATRON_BARCODE_TAKEN, PATRON_USERNAME_TAKEN,
+        /// COLUMN_NEEDED_TO_ADD (a new patron, but no column last_name or
+        /// patron_group), OWN_ACCOUNT.
+        ///
+        /// Errors, after which nothing of the load is kept: ROSTER_COLUMNS
+        /// (INVALID_ARGUMENT) where a needed column is missing or one is unknown;
+        /// SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT) where a column is named
+        /// for such numbers; ROSTER_ROW_TOO_LONG (64 KiB), ROSTER_TOO_LONG (1,000,000
+        /// rows), ROSTER_STREAM_MALFORMED (INVALID_ARGUMENT); ROSTER_INTERRUPTED
+        /// (ABORTED) where the file did not arrive whole;
+        /// ROSTER_TOO_MANY_DEACTIVATIONS (FAILED_PRECONDITION) above the cap, in a dry
+        /// run too.
         pub async fn load_roster(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::LoadRosterRequest>,
@@ -2694,14 +2750,36 @@ pub mod roster_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Loads a roster in CSV with a header line. The first message is the header,
-        /// all others carry the file's bytes in order. Rows are matched on (source,
-        /// external_id). A row with an error is refused and reported; the others are
-        /// taken, except that an error in the file's form refuses the whole.
+        /// Loads a roster in CSV (RFC 4180, UTF-8) with a header line that names the
+        /// columns as the fields of Patron: source, external_id and, in any order, any
+        /// of barcode, username, patron_group, last_name, first_name, middle_name,
+        /// email, phone, home_library, affiliation, student_id, enrollment_date,
+        /// expiration_date (2026-08-24), active (true or false). The first message is
+        /// the header, all others carry the file's bytes in order.
         ///
-        /// Errors: ROSTER_COLUMNS (INVALID_ARGUMENT) where a needed column is missing
-        /// or one is unknown; ROSTER_TOO_MANY_DEACTIVATIONS (FAILED_PRECONDITION)
-        /// above the cap: nothing of the load is kept.
+        /// Rows are matched on (source, external_id), never on a name, and taken in
+        /// the order of the file. What has no column stays as it is; an empty value
+        /// empties its field, but an empty barcode leaves the card that was issued. A
+        /// row with an error is refused and reported; the others are taken, except
+        /// that an error in the file's form refuses the whole. White space around a
+        /// value is no part of it.
+        ///
+        /// Rows are refused for: COLUMN_COUNT, NOT_UTF_8, ROW_REPEATED (an earlier
+        /// row is about the same patron), FIELD_MISSING, TEXT_LENGTH, TEXT_MALFORMED,
+        /// CODE_MALFORMED, BARCODE_MALFORMED, PATRON_GROUP_CODE_MALFORMED,
+        /// DATE_MALFORMED, FLAG_MALFORMED, SOCIAL_SECURITY_NUMBER_REFUSED,
+        /// PATRON_GROUP_UNKNOWN, PATRON_BARCODE_TAKEN, PATRON_USERNAME_TAKEN,
+        /// COLUMN_NEEDED_TO_ADD (a new patron, but no column last_name or
+        /// patron_group), OWN_ACCOUNT.
+        ///
+        /// Errors, after which nothing of the load is kept: ROSTER_COLUMNS
+        /// (INVALID_ARGUMENT) where a needed column is missing or one is unknown;
+        /// SOCIAL_SECURITY_NUMBER_REFUSED (INVALID_ARGUMENT) where a column is named
+        /// for such numbers; ROSTER_ROW_TOO_LONG (64 KiB), ROSTER_TOO_LONG (1,000,000
+        /// rows), ROSTER_STREAM_MALFORMED (INVALID_ARGUMENT); ROSTER_INTERRUPTED
+        /// (ABORTED) where the file did not arrive whole;
+        /// ROSTER_TOO_MANY_DEACTIVATIONS (FAILED_PRECONDITION) above the cap, in a dry
+        /// run too.
         async fn load_roster(
             &self,
             request: tonic::Request<tonic::Streaming<super::LoadRosterRequest>>,
