@@ -163,7 +163,7 @@ where
         let span = tracing::info_span!(
             "rpc",
             rpc.path = call.rpc,
-            trace_parent = call.trace_parent.as_deref().unwrap_or_default()
+            trace_parent = call.trace_parent,
         );
         let started = Instant::now();
         request

@@ -1,6 +1,6 @@
 //! The `main` of every service that runs as a process of its own.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,6 +80,7 @@ pub fn log_to_stderr() {
         EnvFilter::try_from_env("CARREL_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second call, as in tests, leaves the first one's choice.
     let _ = if std::env::var("CARREL_LOG_FORMAT").is_ok_and(|format| format == "json") {

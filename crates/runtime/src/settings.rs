@@ -11,6 +11,8 @@ use jiff::SignedDuration;
 /// What every service is told when it starts. Each flag can also be given as
 /// an environment variable.
 #[derive(Debug, Clone, Args)]
+// Its group would bear the name of the service's own settings.
+#[group(skip)]
 pub struct Settings {
     /// The address to listen on
     #[arg(
