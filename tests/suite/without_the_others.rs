@@ -19,7 +19,7 @@ const JUNIPER_AT_SIS: &str = "fd0e99d4-dc15-5be9-b17e-2eb50ccbdc3d";
 const GATSBY: &str = "30417000064014";
 const PRIDE: &str = "30417000147017";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_check_out_works_with_patrons_catalog_and_billing_stopped() {
     let mut suite = ApartSuite::start().await;
     let desk = suite.known.service_point("ALDM-CIRC").await;
@@ -91,7 +91,7 @@ async fn charge_juniper(suite: &ApartSuite) -> billing::Account {
         .unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn billing_killed_between_the_commit_and_the_answer_posts_the_charge_once() {
     let mut suite = ApartSuite::start().await;
     suite.known.level("billing").await;

@@ -62,7 +62,11 @@ impl Money {
         let mut amount = amount;
         amount.rescale(currency.minor_digits());
         // Negative zero would print as "-0.00".
-        let amount = if amount.is_zero() { amount.abs() } else { amount };
+        let amount = if amount.is_zero() {
+            amount.abs()
+        } else {
+            amount
+        };
         Ok(Self { amount, currency })
     }
 
@@ -80,10 +84,7 @@ impl Money {
     /// # Errors
     /// [`MoneyError::TooLarge`] beyond what the database keeps.
     pub fn from_minor(minor_units: i64, currency: Currency) -> Result<Self, MoneyError> {
-        Self::new(
-            Decimal::new(minor_units, currency.minor_digits()),
-            currency,
-        )
+        Self::new(Decimal::new(minor_units, currency.minor_digits()), currency)
     }
 
     /// The nearest amount to an unrounded one, by the strategy a rule names.
@@ -135,7 +136,11 @@ impl Money {
     #[must_use]
     pub fn negated(self) -> Self {
         Self {
-            amount: if self.is_zero() { self.amount } else { -self.amount },
+            amount: if self.is_zero() {
+                self.amount
+            } else {
+                -self.amount
+            },
             currency: self.currency,
         }
     }

@@ -67,7 +67,11 @@ mod tests {
 
     #[test]
     fn nothing_can_be_split_by_nothing() {
-        for weights in [vec![], vec![Decimal::ZERO], vec![Decimal::TWO, -Decimal::ONE]] {
+        for weights in [
+            vec![],
+            vec![Decimal::ZERO],
+            vec![Decimal::TWO, -Decimal::ONE],
+        ] {
             assert_eq!(cents(100).split(&weights), Err(MoneyError::NoWeights));
         }
     }

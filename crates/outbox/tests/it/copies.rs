@@ -18,7 +18,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::owner::{ITEM_CHANGED, ItemChanged, PATIENCE};
+use crate::owner::{ITEM_CHANGED, ItemChanged, PATIENCE, change_in_transaction};
 
 /// The statuses this consumer knows; it learns the second by an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Switches {
     pub other_types: Vec<String>,
     /// Batches are applied by one statement.
     pub is_fast: bool,
+    /// Items that change while a page is on its way.
+    pub busy: Vec<Uuid>,
     /// Editions after the first.
     pub upgrades: i64,
 }
@@ -178,6 +180,11 @@ impl StateProjection for ItemCopies {
         .fetch_all(&self.owner)
         .await
         .map_err(|_| Status::unavailable("the owner's database"))?;
+        for item in &self.switches.busy {
+            change_in_transaction(&self.owner, *item)
+                .await
+                .map_err(|_| Status::unavailable("the owner's database"))?;
+        }
         let next_page_token = match rows.last() {
             Some(last) if rows.len() == 10 => last.0.to_string(),
             _ => String::new(),

@@ -148,7 +148,13 @@ async fn two_replicas_number_one_feed_without_gap_or_double_through_kills_and_a_
     }));
     let killer = tokio::spawn(killer(database.name().to_owned(), Arc::clone(&done)));
 
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    eventually("enough was done", PATIENCE, async || {
+        let count: Result<i64, _> = sqlx::query_scalar("select count(*) from outbox")
+            .fetch_one(pool)
+            .await;
+        count.ok().filter(|count| *count > 1_000)
+    })
+    .await;
     done.store(true, Ordering::Relaxed);
     let killed = killer.await.unwrap();
     for task in running {
@@ -171,10 +177,7 @@ async fn two_replicas_number_one_feed_without_gap_or_double_through_kills_and_a_
         "numbers run from 1 without a gap"
     );
     println!("{events} events, {killed} connections killed");
-    assert!(
-        events > 500 && killed > 50,
-        "the test did little: {events} events, {killed} kills"
-    );
+    assert!(killed > 20, "only {killed} kills");
 
     // What is true in the tables is what the feed told: every revision, once, in order.
     let revisions: HashMap<Uuid, i64> =

@@ -324,7 +324,8 @@ pub mod circulation_rule_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Reads the rules in force.
+        /// Reads the rules in force. Errors: CIRCULATION_RULES_MISSING
+        /// (FAILED_PRECONDITION) before the first version.
         pub async fn get_circulation_rules(
             &mut self,
             request: impl tonic::IntoRequest<super::GetCirculationRulesRequest>,
@@ -354,7 +355,9 @@ pub mod circulation_rule_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Says which line applies to a combination, and why.
+        /// Says which line applies to a combination, and why. Errors:
+        /// CIRCULATION_RULES_MISSING (FAILED_PRECONDITION), LOCATION_NOT_FOUND
+        /// (NOT_FOUND).
         pub async fn explain_circulation_rule(
             &mut self,
             request: impl tonic::IntoRequest<super::ExplainCirculationRuleRequest>,
@@ -409,7 +412,8 @@ pub mod circulation_rule_service_server {
             tonic::Response<super::ReplaceCirculationRulesResponse>,
             tonic::Status,
         >;
-        /// Reads the rules in force.
+        /// Reads the rules in force. Errors: CIRCULATION_RULES_MISSING
+        /// (FAILED_PRECONDITION) before the first version.
         async fn get_circulation_rules(
             &self,
             request: tonic::Request<super::GetCirculationRulesRequest>,
@@ -417,7 +421,9 @@ pub mod circulation_rule_service_server {
             tonic::Response<super::GetCirculationRulesResponse>,
             tonic::Status,
         >;
-        /// Says which line applies to a combination, and why.
+        /// Says which line applies to a combination, and why. Errors:
+        /// CIRCULATION_RULES_MISSING (FAILED_PRECONDITION), LOCATION_NOT_FOUND
+        /// (NOT_FOUND).
         async fn explain_circulation_rule(
             &self,
             request: tonic::Request<super::ExplainCirculationRuleRequest>,
@@ -1443,9 +1449,11 @@ pub mod loan_service_client {
         /// Lends an item to a patron.
         ///
         /// Errors: CHECK_OUT_BLOCKED (FAILED_PRECONDITION) with a `Blocks` detail
-        /// that lists every reason and whether staff may override it;
-        /// ITEM_ALREADY_ON_LOAN (FAILED_PRECONDITION); ITEM_NOT_FOUND,
-        /// PATRON_NOT_FOUND, SERVICE_POINT_NOT_FOUND (NOT_FOUND); OVERRIDE_DENIED,
+        /// that lists every reason that stands and whether staff may override it;
+        /// ITEM_ALREADY_ON_LOAN, CIRCULATION_RULES_MISSING (FAILED_PRECONDITION);
+        /// ITEM_NOT_FOUND, PATRON_NOT_FOUND, SERVICE_POINT_NOT_FOUND (NOT_FOUND), the
+        /// first two with the metadata owner = "unreachable" where catalog or patrons
+        /// could not be asked for what is not known here; OVERRIDE_DENIED,
         /// BACKDATING_DENIED, OWN_ACCOUNT (PERMISSION_DENIED);
         /// OVERRIDE_COMMENT_MISSING, OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO
         /// (INVALID_ARGUMENT).
@@ -1476,6 +1484,11 @@ pub mod loan_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Takes an item back. An item that was not out counts as used in house.
+        ///
+        /// Errors: ITEM_NOT_FOUND (as in CheckOut), SERVICE_POINT_NOT_FOUND
+        /// (NOT_FOUND); BACKDATING_DENIED, OWN_ACCOUNT where patrons backdate their
+        /// own return (PERMISSION_DENIED); OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO,
+        /// OCCURRED_BEFORE_CHECK_OUT (INVALID_ARGUMENT).
         pub async fn check_in(
             &mut self,
             request: impl tonic::IntoRequest<super::CheckInRequest>,
@@ -1501,8 +1514,9 @@ pub mod loan_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lends it for longer. Errors: RENEWAL_BLOCKED (FAILED_PRECONDITION) with a
-        /// `Blocks` detail; LOAN_NOT_FOUND (NOT_FOUND), LOAN_CLOSED
-        /// (FAILED_PRECONDITION).
+        /// `Blocks` detail; LOAN_NOT_FOUND, also where the barcode's item is not out
+        /// (NOT_FOUND); LOAN_CLOSED (FAILED_PRECONDITION); OVERRIDE_DENIED,
+        /// OWN_ACCOUNT where patrons override their own blocks (PERMISSION_DENIED).
         pub async fn renew(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewRequest>,
@@ -1654,9 +1668,11 @@ pub mod loan_service_server {
         /// Lends an item to a patron.
         ///
         /// Errors: CHECK_OUT_BLOCKED (FAILED_PRECONDITION) with a `Blocks` detail
-        /// that lists every reason and whether staff may override it;
-        /// ITEM_ALREADY_ON_LOAN (FAILED_PRECONDITION); ITEM_NOT_FOUND,
-        /// PATRON_NOT_FOUND, SERVICE_POINT_NOT_FOUND (NOT_FOUND); OVERRIDE_DENIED,
+        /// that lists every reason that stands and whether staff may override it;
+        /// ITEM_ALREADY_ON_LOAN, CIRCULATION_RULES_MISSING (FAILED_PRECONDITION);
+        /// ITEM_NOT_FOUND, PATRON_NOT_FOUND, SERVICE_POINT_NOT_FOUND (NOT_FOUND), the
+        /// first two with the metadata owner = "unreachable" where catalog or patrons
+        /// could not be asked for what is not known here; OVERRIDE_DENIED,
         /// BACKDATING_DENIED, OWN_ACCOUNT (PERMISSION_DENIED);
         /// OVERRIDE_COMMENT_MISSING, OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO
         /// (INVALID_ARGUMENT).
@@ -1668,13 +1684,19 @@ pub mod loan_service_server {
             tonic::Status,
         >;
         /// Takes an item back. An item that was not out counts as used in house.
+        ///
+        /// Errors: ITEM_NOT_FOUND (as in CheckOut), SERVICE_POINT_NOT_FOUND
+        /// (NOT_FOUND); BACKDATING_DENIED, OWN_ACCOUNT where patrons backdate their
+        /// own return (PERMISSION_DENIED); OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO,
+        /// OCCURRED_BEFORE_CHECK_OUT (INVALID_ARGUMENT).
         async fn check_in(
             &self,
             request: tonic::Request<super::CheckInRequest>,
         ) -> std::result::Result<tonic::Response<super::CheckInResponse>, tonic::Status>;
         /// Lends it for longer. Errors: RENEWAL_BLOCKED (FAILED_PRECONDITION) with a
-        /// `Blocks` detail; LOAN_NOT_FOUND (NOT_FOUND), LOAN_CLOSED
-        /// (FAILED_PRECONDITION).
+        /// `Blocks` detail; LOAN_NOT_FOUND, also where the barcode's item is not out
+        /// (NOT_FOUND); LOAN_CLOSED (FAILED_PRECONDITION); OVERRIDE_DENIED,
+        /// OWN_ACCOUNT where patrons override their own blocks (PERMISSION_DENIED).
         async fn renew(
             &self,
             request: tonic::Request<super::RenewRequest>,
@@ -2363,7 +2385,8 @@ pub struct LoanPolicy {
     /// truncates it. Spans must not overlap. At most 100.
     #[prost(message, repeated, tag = "8")]
     pub fixed_due_dates: ::prost::alloc::vec::Vec<FixedDueDate>,
-    /// What happens to a due date in closed hours.
+    /// What happens to a due date in closed hours; one for short loans where the
+    /// period is in minutes or hours, else one for long loans.
     #[prost(enumeration = "ClosedLibraryDueDate", tag = "9")]
     pub closed_library_due_date: i32,
     /// For BEGINNING_OF_NEXT_HOURS: how long after the opening; count may be 0.
@@ -2416,7 +2439,8 @@ pub struct OverdueFinePolicy {
     /// The most for one loan; unset: no limit.
     #[prost(message, optional, tag = "7")]
     pub maximum: ::core::option::Option<super::super::r#type::v1::Money>,
-    /// Whether closed hours (for intervals below a day) or closed days count.
+    /// Whether closed hours (for intervals below a day) or closed days count. Must
+    /// be set where the interval is in months.
     #[prost(bool, tag = "8")]
     pub count_closed: bool,
     /// Whether a loan that becomes lost owes no overdue fine.
@@ -2489,10 +2513,11 @@ pub struct PatronLimits {
     /// The most items out at once; 0: no limit.
     #[prost(int32, tag = "2")]
     pub max_loans: i32,
-    /// The most items overdue; 0: no limit.
+    /// The most items overdue; 0: no limit. Having exactly so many is allowed.
     #[prost(int32, tag = "3")]
     pub max_overdue: i32,
-    /// The most items lost and not paid; 0: no limit.
+    /// The most items aged to lost and not returned; 0: no limit. Having exactly
+    /// so many is allowed.
     #[prost(int32, tag = "4")]
     pub max_lost: i32,
     /// The most that may be owed; unset: no limit. Owing exactly this is allowed.
@@ -3001,6 +3026,9 @@ pub mod policy_service_client {
     /// The policies that circulation rules choose. A policy never changes: a new
     /// version of the same code replaces it for new loans, and a loan keeps the
     /// version it was made under.
+    ///
+    /// Errors of what creates one: POLICY_MALFORMED, PERIOD_OUT_OF_RANGE,
+    /// MONEY_MALFORMED, CODE_MALFORMED (INVALID_ARGUMENT), each with the field.
     #[derive(Debug, Clone)]
     pub struct PolicyServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3395,6 +3423,9 @@ pub mod policy_service_server {
     /// The policies that circulation rules choose. A policy never changes: a new
     /// version of the same code replaces it for new loans, and a loan keeps the
     /// version it was made under.
+    ///
+    /// Errors of what creates one: POLICY_MALFORMED, PERIOD_OUT_OF_RANGE,
+    /// MONEY_MALFORMED, CODE_MALFORMED (INVALID_ARGUMENT), each with the field.
     #[derive(Debug)]
     pub struct PolicyServiceServer<T> {
         inner: Arc<T>,

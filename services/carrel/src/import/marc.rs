@@ -146,6 +146,7 @@ impl Load<'_> {
             source: self.file.name.clone(),
             load_profile: self.file.profile.clone(),
             offset,
+            byte_count: i64::try_from(self.file.content.len()).unwrap_or(i64::MAX),
             ..ImportHeader::default()
         };
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);

@@ -1,0 +1,433 @@
+//! The rules of one charge: what may be done to it, and what each step books.
+//!
+//! A charge's amount is always what remains plus what was paid, waived, credited and settled. What remains is owed
+//! here, at the student account, or both; a credit that the student account has not taken yet makes "here" negative.
+
+use carrel_money::Money;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::journal::{LedgerAccount, Line};
+
+/// The automatic and the manual kinds of charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum FeeFineKind {
+    /// "Overdue fine".
+    OverdueFine,
+    /// "Lost item fee".
+    LostItemFee,
+    /// "Lost item processing fee".
+    LostItemProcessingFee,
+    /// By hand.
+    Manual,
+}
+
+/// How a charge stands with its payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum PaymentStatus {
+    /// "Outstanding".
+    Outstanding,
+    /// "Paid partially".
+    PaidPartially,
+    /// "Paid fully".
+    PaidFully,
+    /// "Waived partially".
+    WaivedPartially,
+    /// "Waived fully".
+    WaivedFully,
+    /// "Transferred fully".
+    TransferredFully,
+    /// "Credited fully".
+    CreditedFully,
+    /// "Cancelled item returned".
+    CancelledItemReturned,
+}
+
+/// What was done to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum ActionKind {
+    /// The charge itself.
+    Charge,
+    /// A payment at the desk.
+    Pay,
+    /// A waiver.
+    Waive,
+    /// The student account took it, or a credit of it (negative).
+    Transfer,
+    /// Taken back because the item came back.
+    Credit,
+    /// Paid at the student account.
+    Settle,
+}
+
+/// How somebody paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Tender {
+    /// Coins and notes.
+    Cash,
+    /// A cheque.
+    Cheque,
+    /// A card.
+    Card,
+}
+
+/// One charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: Uuid,
+    /// The reference that stands on the student account.
+    pub reference: String,
+    /// Who owes it.
+    pub patron_id: Uuid,
+    /// Who is owed.
+    pub fee_fine_owner_id: Uuid,
+    /// What for.
+    pub fee_fine_type_id: Uuid,
+    /// Which kind that is.
+    pub kind: FeeFineKind,
+    /// What was charged.
+    pub amount: Money,
+    /// What is still owed, here or at the student account.
+    pub remaining: Money,
+    /// Paid at the desk.
+    pub paid: Money,
+    /// Waived.
+    pub waived: Money,
+    /// Taken back.
+    pub credited: Money,
+    /// Paid at the student account.
+    pub settled: Money,
+    /// What the student account bears of it and nobody has paid there.
+    pub at_sis: Money,
+    /// How it stands with its payment.
+    pub payment_status: PaymentStatus,
+    /// The fine or loss in circulation.
+    pub source_id: Option<Uuid>,
+    /// The loan.
+    pub loan_id: Option<Uuid>,
+    /// The college that is owed.
+    pub institution_code: Option<String>,
+    /// The library that is owed.
+    pub library_code: Option<String>,
+    /// When it was charged.
+    pub charged_at: Timestamp,
+    /// Rises with each change.
+    pub revision: i64,
+}
+
+/// Who is charged, for what: a charge before it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// Who owes it.
+    pub patron_id: Uuid,
+    /// Who is owed.
+    pub fee_fine_owner_id: Uuid,
+    /// What for.
+    pub fee_fine_type_id: Uuid,
+    /// Which kind that is.
+    pub kind: FeeFineKind,
+    /// How much.
+    pub amount: Money,
+    /// The fine or loss in circulation.
+    pub source_id: Option<Uuid>,
+    /// The loan.
+    pub loan_id: Option<Uuid>,
+    /// The college that is owed.
+    pub institution_code: Option<String>,
+    /// The library that is owed.
+    pub library_code: Option<String>,
+    /// When it became owed.
+    pub charged_at: Timestamp,
+}
+
+/// What a charge's references and postings derive from: the fine or loss and
+/// the kind, so that a charge that is made again from its event after a
+/// database was restored has the same ones; by hand, the account.
+#[must_use]
+pub fn charge_key(account_id: Uuid, source_id: Option<Uuid>, kind: FeeFineKind) -> Uuid {
+    let kind = match kind {
+        FeeFineKind::OverdueFine => "overdue_fine",
+        FeeFineKind::LostItemFee => "lost_item_fee",
+        FeeFineKind::LostItemProcessingFee => "lost_item_processing_fee",
+        FeeFineKind::Manual => "manual",
+    };
+    source_id.map_or(account_id, |source_id| {
+        Uuid::new_v5(&source_id, kind.as_bytes())
+    })
+}
+
+/// What one step does: its action, and its lines in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What kind of action.
+    pub kind: ActionKind,
+    /// How much; of a transfer negative where it is a credit.
+    pub amount: Money,
+    /// What the patron owes more (or less, negative) in all.
+    pub owed_change: Money,
+    /// The journal's lines.
+    pub lines: Vec<Line>,
+}
+
+impl Account {
+    /// Makes a charge: the patron owes, revenue is earned.
+    ///
+    /// # Errors
+    /// [`Error::AmountNotPositive`].
+    pub fn charge(id: Uuid, reference: String, charge: Charge) -> Result<(Self, Step), Error> {
+        let amount = positive(charge.amount)?;
+        let none = Money::zero(amount.currency());
+        let account = Self {
+            id,
+            reference,
+            patron_id: charge.patron_id,
+            fee_fine_owner_id: charge.fee_fine_owner_id,
+            fee_fine_type_id: charge.fee_fine_type_id,
+            kind: charge.kind,
+            amount,
+            remaining: amount,
+            paid: none,
+            waived: none,
+            credited: none,
+            settled: none,
+            at_sis: none,
+            payment_status: PaymentStatus::Outstanding,
+            source_id: charge.source_id,
+            loan_id: charge.loan_id,
+            institution_code: charge.institution_code,
+            library_code: charge.library_code,
+            charged_at: charge.charged_at,
+            revision: 1,
+        };
+        let step = Step {
+            kind: ActionKind::Charge,
+            amount,
+            owed_change: amount,
+            lines: vec![
+                Line::debit(LedgerAccount::PatronReceivable, amount),
+                Line::credit(LedgerAccount::Revenue, amount),
+            ],
+        };
+        Ok((account, step))
+    }
+
+    /// What its references and postings derive from.
+    #[must_use]
+    pub fn charge_key(&self) -> Uuid {
+        charge_key(self.id, self.source_id, self.kind)
+    }
+
+    /// Whether nothing is left to pay.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.remaining.is_zero()
+    }
+
+    /// What the student account does not bear yet; negative: what it has to
+    /// take back.
+    ///
+    /// # Errors
+    /// None in practice: both parts are of one currency.
+    pub fn owed_here(&self) -> Result<Money, Error> {
+        Ok(self.remaining.minus(self.at_sis)?)
+    }
+
+    /// Takes a payment at the desk. `under_way`: whether the charge is on its
+    /// way to the student account, where it may be paid too.
+    ///
+    /// # Errors
+    /// [`Error::AmountNotPositive`], [`Error::CurrencyNotKept`], [`Error::AccountClosed`],
+    /// [`Error::AtStudentAccount`], [`Error::PaymentExceedsRemaining`].
+    pub fn pay(&mut self, amount: Money, under_way: bool) -> Result<Step, Error> {
+        let amount = self.takes(amount)?;
+        if under_way || self.at_sis.is_positive() {
+            return Err(Error::AtStudentAccount);
+        }
+        self.remaining = less(self.remaining, amount, || Error::PaymentExceedsRemaining)?;
+        self.paid = self.paid.plus(amount)?;
+        self.payment_status = if self.is_closed() {
+            PaymentStatus::PaidFully
+        } else {
+            PaymentStatus::PaidPartially
+        };
+        Ok(Step {
+            kind: ActionKind::Pay,
+            amount,
+            owed_change: amount.negated(),
+            lines: vec![
+                Line::debit(LedgerAccount::Cash, amount),
+                Line::credit(LedgerAccount::PatronReceivable, amount),
+            ],
+        })
+    }
+
+    /// Waives what is owed. What the student account bears of it is taken back
+    /// there by a posting of its own.
+    ///
+    /// # Errors
+    /// [`Error::AmountNotPositive`], [`Error::CurrencyNotKept`], [`Error::AccountClosed`],
+    /// [`Error::WaiverExceedsRemaining`].
+    pub fn waive(&mut self, amount: Money) -> Result<Step, Error> {
+        let amount = self.takes(amount)?;
+        self.remaining = less(self.remaining, amount, || Error::WaiverExceedsRemaining)?;
+        self.waived = self.waived.plus(amount)?;
+        self.payment_status = if self.is_closed() {
+            PaymentStatus::WaivedFully
+        } else {
+            PaymentStatus::WaivedPartially
+        };
+        Ok(Step {
+            kind: ActionKind::Waive,
+            amount,
+            owed_change: amount.negated(),
+            lines: vec![
+                Line::debit(LedgerAccount::Waivers, amount),
+                Line::credit(LedgerAccount::PatronReceivable, amount),
+            ],
+        })
+    }
+
+    /// Gives everything back that was not waived, because the item came back:
+    /// what is owed is owed no more; what was paid at the student account is
+    /// credited there, and the bursar decides who gets it; what was paid at the
+    /// desk is owed back by the library. `None`: there is nothing to give back.
+    ///
+    /// # Errors
+    /// None in practice: all parts are of one currency.
+    pub fn credit(&mut self) -> Result<Option<Step>, Error> {
+        let none = Money::zero(self.amount.currency());
+        let owed = self.remaining.plus(self.settled)?;
+        let given_back = owed.plus(self.paid)?;
+        if given_back.is_zero() {
+            return Ok(None);
+        }
+        let untouched = self.paid.is_zero() && self.settled.is_zero() && self.at_sis.is_zero();
+        let step = Step {
+            kind: ActionKind::Credit,
+            amount: given_back,
+            owed_change: self.remaining.negated(),
+            lines: [
+                Line::debit(LedgerAccount::Credits, given_back),
+                Line::credit(LedgerAccount::PatronReceivable, owed),
+                Line::credit(LedgerAccount::RefundsPayable, self.paid),
+                // The payment there is no longer this charge's.
+                Line::debit(LedgerAccount::SisClearing, self.settled),
+                Line::credit(LedgerAccount::SisSettled, self.settled),
+            ]
+            .into_iter()
+            .filter(|line| !line.amount.is_zero())
+            .collect(),
+        };
+        self.credited = self.credited.plus(given_back)?;
+        self.at_sis = self.at_sis.plus(self.settled)?;
+        self.remaining = none;
+        self.settled = none;
+        self.paid = none;
+        self.payment_status = if untouched {
+            PaymentStatus::CancelledItemReturned
+        } else {
+            PaymentStatus::CreditedFully
+        };
+        Ok(Some(step))
+    }
+
+    /// The student account took a posting: a charge, or (negative) a credit.
+    /// The charge is still owed, there.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBalance`] for a credit of more than is there.
+    pub fn transfer(&mut self, amount: Money) -> Result<Step, Error> {
+        let at_sis = self.at_sis.plus(amount)?;
+        if at_sis.is_negative() || self.amount.minus(at_sis)?.is_negative() {
+            return Err(Error::OutOfBalance(
+                "the student account bears less than nothing or more than the charge",
+            ));
+        }
+        self.at_sis = at_sis;
+        if self.remaining.is_positive() && self.remaining == at_sis {
+            self.payment_status = PaymentStatus::TransferredFully;
+        }
+        Ok(Step {
+            kind: ActionKind::Transfer,
+            amount,
+            owed_change: Money::zero(amount.currency()),
+            lines: vec![
+                Line::debit(LedgerAccount::SisClearing, amount),
+                Line::credit(LedgerAccount::PatronReceivable, amount),
+            ],
+        })
+    }
+
+    /// Somebody paid at the student account, `settled` in all. What was counted
+    /// before counts once, and no more is settled than what remains and is
+    /// there. `None`: nothing new.
+    ///
+    /// # Errors
+    /// None in practice: all parts are of one currency.
+    pub fn settle(&mut self, settled: Money) -> Result<Option<Step>, Error> {
+        let mut amount = settled.minus(self.settled)?;
+        for bound in [self.remaining, self.at_sis] {
+            if bound.amount() < amount.amount() {
+                amount = bound;
+            }
+        }
+        if !amount.is_positive() {
+            return Ok(None);
+        }
+        self.remaining = self.remaining.minus(amount)?;
+        self.at_sis = self.at_sis.minus(amount)?;
+        self.settled = self.settled.plus(amount)?;
+        self.payment_status = if self.is_closed() {
+            PaymentStatus::PaidFully
+        } else {
+            PaymentStatus::PaidPartially
+        };
+        Ok(Some(Step {
+            kind: ActionKind::Settle,
+            amount,
+            owed_change: amount.negated(),
+            lines: vec![
+                Line::debit(LedgerAccount::SisSettled, amount),
+                Line::credit(LedgerAccount::SisClearing, amount),
+            ],
+        }))
+    }
+
+    /// An amount that can be taken from what remains.
+    fn takes(&self, amount: Money) -> Result<Money, Error> {
+        if amount.currency() != self.amount.currency() {
+            return Err(Error::CurrencyNotKept);
+        }
+        let amount = positive(amount)?;
+        if self.is_closed() {
+            return Err(Error::AccountClosed);
+        }
+        Ok(amount)
+    }
+}
+
+fn positive(amount: Money) -> Result<Money, Error> {
+    if amount.is_positive() {
+        Ok(amount)
+    } else {
+        Err(Error::AmountNotPositive)
+    }
+}
+
+fn less(whole: Money, part: Money, too_much: fn() -> Error) -> Result<Money, Error> {
+    let rest = whole.minus(part)?;
+    if rest.is_negative() {
+        Err(too_much())
+    } else {
+        Ok(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests;

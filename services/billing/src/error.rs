@@ -1,0 +1,223 @@
+//! What billing refuses, and how that reads on the wire.
+
+use carrel_database::RequestReused;
+use carrel_money::MoneyError;
+use carrel_runtime::Refusal;
+use tonic::{Code, Status};
+
+/// Each variant is a rule broken, or what stood in the way.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such account.
+    #[error("there is no such account")]
+    AccountNotFound,
+    /// There is no such owner.
+    #[error("there is no such fee/fine owner")]
+    OwnerNotFound,
+    /// There is no such type.
+    #[error("there is no such fee/fine type")]
+    TypeNotFound,
+    /// A charge by hand needs a manual type.
+    #[error("this type is for automatic charges; choose a manual one")]
+    TypeAutomatic,
+    /// There is no such posting.
+    #[error("there is no such posting")]
+    PostingNotFound,
+    /// Nobody acts on their own account.
+    #[error("nobody acts on their own account; ask a colleague")]
+    OwnAccount,
+    /// Amounts at the desk are more than nothing.
+    #[error("the amount must be more than zero")]
+    AmountNotPositive,
+    /// Neither the call nor the type says how much.
+    #[error("the type has no default amount; say how much")]
+    AmountMissing,
+    /// The district keeps its books in one currency.
+    #[error("the books are kept in another currency")]
+    CurrencyNotKept,
+    /// An amount that can't be kept.
+    #[error("the amount cannot be kept: {0}")]
+    Money(#[from] MoneyError),
+    /// Nothing remains.
+    #[error("nothing remains on this account")]
+    AccountClosed,
+    /// More than what remains.
+    #[error("the payment is more than what remains")]
+    PaymentExceedsRemaining,
+    /// More than what remains.
+    #[error("the waiver is more than what remains")]
+    WaiverExceedsRemaining,
+    /// What is at the student account is paid there.
+    #[error("the charge is at the student account, or on its way there; it is paid there")]
+    AtStudentAccount,
+    /// A card number has no place in our books.
+    #[error("that looks like a card number; give the processor's reference instead")]
+    CardNumberRefused,
+    /// An owner with this code exists.
+    #[error("there is an owner with this code already")]
+    OwnerCodeTaken,
+    /// A library has one owner.
+    #[error("one of the libraries has an owner already")]
+    OwnerLibraryTaken,
+    /// A type with this code exists.
+    #[error("there is a type with this code already")]
+    TypeCodeTaken,
+    /// One type for each automatic kind.
+    #[error("there is a type of this kind already")]
+    TypeKindTaken,
+    /// A text that might tell more than the kind of the charge.
+    #[error("the statement text: {0}")]
+    StatementTextNotNeutral(carrel_student_accounts::Error),
+    /// A route for this college and kind exists.
+    #[error("there is a route for this college and kind already")]
+    RouteTaken,
+    /// A period with this id exists.
+    #[error("there is a period with this id already")]
+    PeriodTaken,
+    /// Periods don't overlap.
+    #[error("the period overlaps another one")]
+    PeriodOverlaps,
+    /// A period that ends before it begins.
+    #[error("the period ends before it begins")]
+    PeriodEmpty,
+    /// Only rejected and unrouted postings wait for a person.
+    #[error("the posting does not wait for a person")]
+    PostingNotWaiting,
+    /// A state that the posting's state does not lead to.
+    #[error("a posting that is {from} cannot become {to}")]
+    PostingTransition {
+        /// Its state.
+        from: &'static str,
+        /// The state that was tried.
+        to: &'static str,
+    },
+    /// No student-information system was configured.
+    #[error("no student-information system is configured; start billing with --sis-url")]
+    SisNotConfigured,
+    /// The student-information system could not be asked.
+    #[error("the student-information system could not be asked: {0}")]
+    SisUnavailable(#[source] carrel_student_accounts::Error),
+    /// The request id was used for something else.
+    #[error(transparent)]
+    RequestReused(#[from] RequestReused),
+    /// A reference could not be drawn: five in a row were taken.
+    #[error("no free reference was found")]
+    NoFreeReference,
+    /// The journal and the rows beside it would disagree.
+    #[error("the books would not balance: {0}")]
+    OutOfBalance(&'static str),
+    /// The database's.
+    #[error("the database: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+impl Error {
+    /// The refusal that a caller reads.
+    #[must_use]
+    pub fn refusal(self) -> Refusal {
+        let text = self.to_string();
+        let new = |code, reason| Refusal::new(code, reason, text.clone());
+        let field = |name, reason| Refusal::field(name, reason, text.clone());
+        match &self {
+            Self::AccountNotFound => new(Code::NotFound, "ACCOUNT_NOT_FOUND"),
+            Self::OwnerNotFound => new(Code::NotFound, "FEE_FINE_OWNER_NOT_FOUND"),
+            Self::TypeNotFound => new(Code::NotFound, "FEE_FINE_TYPE_NOT_FOUND"),
+            Self::TypeAutomatic => new(Code::FailedPrecondition, "FEE_FINE_TYPE_AUTOMATIC"),
+            Self::PostingNotFound => new(Code::NotFound, "POSTING_NOT_FOUND"),
+            Self::OwnAccount => new(Code::PermissionDenied, "OWN_ACCOUNT"),
+            Self::AmountNotPositive => field("amount", "AMOUNT_NOT_POSITIVE"),
+            Self::AmountMissing => field("amount", "AMOUNT_MISSING"),
+            Self::CurrencyNotKept => field("amount", "CURRENCY_NOT_KEPT"),
+            Self::Money(_) => field("amount", "AMOUNT_MALFORMED"),
+            Self::AccountClosed => new(Code::FailedPrecondition, "ACCOUNT_CLOSED"),
+            Self::PaymentExceedsRemaining => {
+                new(Code::FailedPrecondition, "PAYMENT_EXCEEDS_REMAINING")
+            }
+            Self::WaiverExceedsRemaining => {
+                new(Code::FailedPrecondition, "WAIVER_EXCEEDS_REMAINING")
+            }
+            Self::AtStudentAccount => new(Code::FailedPrecondition, "ACCOUNT_AT_STUDENT_ACCOUNT"),
+            Self::CardNumberRefused => field("tender_reference", "CARD_NUMBER_REFUSED"),
+            Self::OwnerCodeTaken => new(Code::AlreadyExists, "FEE_FINE_OWNER_CODE_TAKEN"),
+            Self::OwnerLibraryTaken => new(Code::AlreadyExists, "FEE_FINE_OWNER_LIBRARY_TAKEN"),
+            Self::TypeCodeTaken => new(Code::AlreadyExists, "FEE_FINE_TYPE_CODE_TAKEN"),
+            Self::TypeKindTaken => new(Code::AlreadyExists, "FEE_FINE_TYPE_KIND_TAKEN"),
+            Self::StatementTextNotNeutral(_) => {
+                field("fee_fine_type.statement_text", "STATEMENT_TEXT_NOT_NEUTRAL")
+            }
+            Self::RouteTaken => new(Code::AlreadyExists, "POSTING_ROUTE_TAKEN"),
+            Self::PeriodTaken => new(Code::AlreadyExists, "ACADEMIC_PERIOD_TAKEN"),
+            Self::PeriodOverlaps => new(Code::FailedPrecondition, "ACADEMIC_PERIOD_OVERLAPS"),
+            Self::PeriodEmpty => field("academic_period.last_date", "ACADEMIC_PERIOD_EMPTY"),
+            Self::PostingNotWaiting => new(Code::FailedPrecondition, "POSTING_NOT_WAITING"),
+            Self::SisNotConfigured => new(Code::FailedPrecondition, "SIS_NOT_CONFIGURED"),
+            Self::SisUnavailable(cause) => {
+                // Its text can repeat what the SIS says, a student's id included.
+                tracing::warn!(kind = sis_error_kind(cause), "the SIS could not be asked");
+                Refusal::new(
+                    Code::Unavailable,
+                    "SIS_UNAVAILABLE",
+                    "the student-information system could not be asked; try again later",
+                )
+            }
+            Self::RequestReused(_) => new(Code::FailedPrecondition, "REQUEST_ID_REUSED"),
+            Self::Database(error) => Refusal::database(error),
+            Self::PostingTransition { .. } | Self::NoFreeReference | Self::OutOfBalance(_) => {
+                Refusal::internal(&self)
+            }
+        }
+    }
+}
+
+/// The name of an adapter's error, without what the SIS said.
+#[must_use]
+pub(crate) fn sis_error_kind(error: &carrel_student_accounts::Error) -> &'static str {
+    use carrel_student_accounts::Error as Sis;
+    match error {
+        Sis::BadAddress(_) | Sis::PlainHttp | Sis::CaCertificates { .. } | Sis::NoTls(_) => {
+            "not set up"
+        }
+        Sis::NotNeutral(_) => "text not neutral",
+        Sis::Unavailable(_) => "not available",
+        Sis::NotAuthorised { .. } => "credentials not accepted",
+        Sis::Refused { .. } => "query refused",
+        Sis::Unreadable(_) => "answer cannot be read",
+        Sis::Incomplete { .. } => "answer is not whole",
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let constraint = error
+            .as_database_error()
+            .and_then(|error| error.constraint());
+        match constraint {
+            Some("fee_fine_owner_code_key") => Self::OwnerCodeTaken,
+            Some("fee_fine_owner_library_key") => Self::OwnerLibraryTaken,
+            Some("fee_fine_type_code_key") => Self::TypeCodeTaken,
+            Some("fee_fine_type_kind_key") => Self::TypeKindTaken,
+            Some("posting_route_key") => Self::RouteTaken,
+            Some("academic_period_pkey") => Self::PeriodTaken,
+            Some("academic_period_does_not_overlap") => Self::PeriodOverlaps,
+            Some("academic_period_is_not_empty") => Self::PeriodEmpty,
+            Some("account_has_owner") => Self::OwnerNotFound,
+            Some("account_has_type") => Self::TypeNotFound,
+            Some(_) | None => Self::Database(error),
+        }
+    }
+}
+
+impl carrel_database::DatabaseFailure for Error {
+    fn database(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        error.refusal().into()
+    }
+}

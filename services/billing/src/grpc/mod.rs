@@ -1,0 +1,69 @@
+//! The contract's services: decode, call, encode.
+
+mod account;
+mod fee_fine;
+mod journal;
+mod posting;
+mod posting_route;
+
+use carrel_money::Money;
+use carrel_proto::billing::v1 as pb;
+use carrel_proto::r#type::v1 as wire_type;
+use carrel_runtime::{Call, Refusal, wire};
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+
+use crate::account::model::FeeFineKind;
+use crate::error::Error;
+use crate::{Actor, Billing};
+
+/// Serves every service of billing.
+#[derive(Clone)]
+pub(crate) struct Rpcs {
+    billing: Billing,
+}
+
+impl Rpcs {
+    pub(crate) fn new(billing: Billing) -> Self {
+        Self { billing }
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
+        Ok(self.billing.database.pool().acquire().await?)
+    }
+}
+
+fn actor(call: &Call) -> Actor {
+    Actor {
+        subject: call.caller.subject().to_owned(),
+        trace_parent: call.trace_parent.clone(),
+    }
+}
+
+/// An amount that must be there.
+fn amount(field: &str, value: &Option<wire_type::Money>) -> Result<Money, Refusal> {
+    money(field, wire::required(field, value)?)
+}
+
+fn money(field: &str, value: &wire_type::Money) -> Result<Money, Refusal> {
+    Money::try_from(value)
+        .map_err(|error| Refusal::field(field, "AMOUNT_MALFORMED", error.to_string()))
+}
+
+fn kind(field: &str, value: i32) -> Result<FeeFineKind, Refusal> {
+    match pb::FeeFineKind::try_from(value) {
+        Ok(pb::FeeFineKind::OverdueFine) => Ok(FeeFineKind::OverdueFine),
+        Ok(pb::FeeFineKind::LostItemFee) => Ok(FeeFineKind::LostItemFee),
+        Ok(pb::FeeFineKind::LostItemProcessingFee) => Ok(FeeFineKind::LostItemProcessingFee),
+        Ok(pb::FeeFineKind::Manual) => Ok(FeeFineKind::Manual),
+        Ok(pb::FeeFineKind::Unspecified) | Err(_) => Err(unknown_value(field)),
+    }
+}
+
+fn unknown_value(field: &str) -> Refusal {
+    Refusal::field(
+        field,
+        "VALUE_UNKNOWN",
+        "is not one of the contract's values",
+    )
+}

@@ -1,0 +1,263 @@
+//! Values as messages of the contract, for answers and for events.
+
+use carrel_outbox::NewEvent;
+use carrel_proto::billing::v1 as pb;
+use carrel_runtime::wire;
+use jiff::Timestamp;
+
+use crate::account::model::{Account, ActionKind, FeeFineKind, PaymentStatus};
+use crate::account::{Action, Balance};
+use crate::fee_fine::model::{FeeFineType, Owner};
+use crate::journal::{LedgerAccount, Transaction};
+use crate::posting::Attempt;
+use crate::posting::model::{Posting, PostingState};
+use crate::posting::reconciliation::{Difference, DifferenceKind, Reconciliation};
+use crate::route::model::{Period, Route};
+
+/// The event of a changed account.
+pub(crate) fn account_changed(account: &Account, now: Timestamp) -> NewEvent {
+    let message = pb::AccountChanged {
+        account: Some(self::account(account, &[])),
+    };
+    NewEvent::of(account.id, &message, now)
+}
+
+/// The event of a changed balance.
+pub(crate) fn balance_changed(balance: &Balance, now: Timestamp) -> NewEvent {
+    let message = pb::BalanceChanged {
+        balance: Some(self::balance(balance)),
+    };
+    NewEvent::of(balance.patron_id, &message, now)
+}
+
+/// The event of a changed posting.
+pub(crate) fn posting_changed(posting: &Posting, now: Timestamp) -> NewEvent {
+    let message = pb::PostingChanged {
+        posting: Some(self::posting(posting, &[])),
+    };
+    NewEvent::of(posting.id, &message, now)
+}
+
+pub(crate) fn account(account: &Account, actions: &[Action]) -> pb::Account {
+    let status = if account.is_closed() {
+        pb::AccountStatus::Closed
+    } else {
+        pb::AccountStatus::Open
+    };
+    pb::Account {
+        id: account.id.to_string(),
+        reference: account.reference.clone(),
+        patron_id: account.patron_id.to_string(),
+        fee_fine_owner_id: account.fee_fine_owner_id.to_string(),
+        fee_fine_type_id: account.fee_fine_type_id.to_string(),
+        kind: kind(account.kind).into(),
+        amount: Some(account.amount.into()),
+        remaining: Some(account.remaining.into()),
+        status: status.into(),
+        payment_status: payment_status(account.payment_status).into(),
+        loan_id: account.loan_id.map(|id| id.to_string()).unwrap_or_default(),
+        charged_at: Some(wire::to_timestamp(account.charged_at)),
+        actions: actions.iter().map(action).collect(),
+        revision: account.revision,
+    }
+}
+
+fn action(action: &Action) -> pb::AccountAction {
+    let kind = match action.kind {
+        ActionKind::Charge => pb::AccountActionKind::Charge,
+        ActionKind::Pay => pb::AccountActionKind::Pay,
+        ActionKind::Waive => pb::AccountActionKind::Waive,
+        ActionKind::Transfer => pb::AccountActionKind::Transfer,
+        ActionKind::Credit => pb::AccountActionKind::Credit,
+        ActionKind::Settle => pb::AccountActionKind::Settle,
+    };
+    pb::AccountAction {
+        id: action.id.to_string(),
+        kind: kind.into(),
+        amount: Some(action.amount.into()),
+        remaining: Some(action.remaining.into()),
+        actor: action.actor.clone(),
+        comment: action.comment.clone(),
+        occurred_at: Some(wire::to_timestamp(action.occurred_at)),
+        journal_transaction_id: action.journal_transaction_id.to_string(),
+    }
+}
+
+pub(crate) fn kind(kind: FeeFineKind) -> pb::FeeFineKind {
+    match kind {
+        FeeFineKind::OverdueFine => pb::FeeFineKind::OverdueFine,
+        FeeFineKind::LostItemFee => pb::FeeFineKind::LostItemFee,
+        FeeFineKind::LostItemProcessingFee => pb::FeeFineKind::LostItemProcessingFee,
+        FeeFineKind::Manual => pb::FeeFineKind::Manual,
+    }
+}
+
+fn payment_status(status: PaymentStatus) -> pb::PaymentStatus {
+    match status {
+        PaymentStatus::Outstanding => pb::PaymentStatus::Outstanding,
+        PaymentStatus::PaidPartially => pb::PaymentStatus::PaidPartially,
+        PaymentStatus::PaidFully => pb::PaymentStatus::PaidFully,
+        PaymentStatus::WaivedPartially => pb::PaymentStatus::WaivedPartially,
+        PaymentStatus::WaivedFully => pb::PaymentStatus::WaivedFully,
+        PaymentStatus::TransferredFully => pb::PaymentStatus::TransferredFully,
+        PaymentStatus::CreditedFully => pb::PaymentStatus::CreditedFully,
+        PaymentStatus::CancelledItemReturned => pb::PaymentStatus::CancelledItemReturned,
+    }
+}
+
+pub(crate) fn balance(balance: &Balance) -> pb::Balance {
+    pb::Balance {
+        patron_id: balance.patron_id.to_string(),
+        outstanding: Some(balance.outstanding.into()),
+        revision: balance.revision,
+    }
+}
+
+pub(crate) fn owner(owner: &Owner) -> pb::FeeFineOwner {
+    pb::FeeFineOwner {
+        id: owner.id.to_string(),
+        code: owner.code.clone(),
+        name: owner.name.clone(),
+        library_codes: owner.library_codes.clone(),
+        institution_code: owner.institution_code.clone().unwrap_or_default(),
+    }
+}
+
+pub(crate) fn fee_fine_type(fee_fine_type: &FeeFineType) -> pb::FeeFineType {
+    pb::FeeFineType {
+        id: fee_fine_type.id.to_string(),
+        code: fee_fine_type.code.clone(),
+        kind: kind(fee_fine_type.kind).into(),
+        statement_text: fee_fine_type.statement_text.clone(),
+        default_amount: fee_fine_type.default_amount.map(Into::into),
+    }
+}
+
+pub(crate) fn ledger_account(ledger_account: LedgerAccount) -> pb::LedgerAccount {
+    match ledger_account {
+        LedgerAccount::PatronReceivable => pb::LedgerAccount::PatronReceivable,
+        LedgerAccount::SisClearing => pb::LedgerAccount::SisClearing,
+        LedgerAccount::Cash => pb::LedgerAccount::Cash,
+        LedgerAccount::Revenue => pb::LedgerAccount::Revenue,
+        LedgerAccount::Waivers => pb::LedgerAccount::Waivers,
+        LedgerAccount::Credits => pb::LedgerAccount::Credits,
+        LedgerAccount::SisSettled => pb::LedgerAccount::SisSettled,
+        LedgerAccount::RefundsPayable => pb::LedgerAccount::RefundsPayable,
+    }
+}
+
+pub(crate) fn journal_transaction(transaction: &Transaction) -> pb::JournalTransaction {
+    pb::JournalTransaction {
+        id: transaction.id.to_string(),
+        account_id: transaction.account_id.to_string(),
+        entries: transaction
+            .lines
+            .iter()
+            .map(|line| pb::JournalEntry {
+                ledger_account: ledger_account(line.ledger_account).into(),
+                amount: Some(line.amount.into()),
+            })
+            .collect(),
+        booked_at: Some(wire::to_timestamp(transaction.booked_at)),
+        reverses_transaction_id: transaction
+            .reverses
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+    }
+}
+
+pub(crate) fn posting(posting: &Posting, attempts: &[Attempt]) -> pb::Posting {
+    pb::Posting {
+        id: posting.id.to_string(),
+        account_id: posting.account_id.to_string(),
+        reference: posting.reference.clone(),
+        amount: Some(posting.amount.into()),
+        state: posting_state(posting.state).into(),
+        reverses_posting_id: posting
+            .reverses_posting_id
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        sis_charge_id: posting.sis_charge_id.clone().unwrap_or_default(),
+        funding_destination_id: posting.funding_destination_id.clone(),
+        academic_period_id: posting.academic_period_id.clone(),
+        chargeable_on: posting.chargeable_on.map(wire::to_date),
+        attempt_count: posting.attempt_count,
+        problem: posting.problem.clone(),
+        created_at: Some(wire::to_timestamp(posting.created_at)),
+        updated_at: Some(wire::to_timestamp(posting.updated_at)),
+        attempts: attempts.iter().map(attempt).collect(),
+        settlement_basis: posting.settlement_basis.clone(),
+    }
+}
+
+fn attempt(attempt: &Attempt) -> pb::PostingAttempt {
+    pb::PostingAttempt {
+        started_at: Some(wire::to_timestamp(attempt.started_at)),
+        ended_at: attempt.ended_at.map(wire::to_timestamp),
+        kind: attempt.kind.clone(),
+        outcome: attempt.outcome.clone(),
+        detail: attempt.detail.clone(),
+    }
+}
+
+fn posting_state(state: PostingState) -> pb::PostingState {
+    match state {
+        PostingState::Pending => pb::PostingState::Pending,
+        PostingState::Submitted => pb::PostingState::Submitted,
+        PostingState::Acknowledged => pb::PostingState::Acknowledged,
+        PostingState::Rejected => pb::PostingState::Rejected,
+        PostingState::Unknown => pb::PostingState::Unknown,
+        PostingState::Settled => pb::PostingState::Settled,
+        PostingState::Unrouted => pb::PostingState::Unrouted,
+        PostingState::Cancelled => pb::PostingState::Cancelled,
+    }
+}
+
+pub(crate) fn route(route: &Route) -> pb::PostingRoute {
+    pb::PostingRoute {
+        id: route.id.to_string(),
+        institution_code: route.institution_code.clone(),
+        kind: kind(route.kind).into(),
+        funding_destination_id: route.funding_destination_id.clone(),
+    }
+}
+
+pub(crate) fn period(period: &Period) -> pb::AcademicPeriod {
+    pb::AcademicPeriod {
+        id: period.id.clone(),
+        code: period.code.clone(),
+        first_date: Some(wire::to_date(period.first_date)),
+        last_date: Some(wire::to_date(period.last_date)),
+    }
+}
+
+pub(crate) fn reconciliation(reconciliation: &Reconciliation) -> pb::ReconcileResponse {
+    pb::ReconcileResponse {
+        ledger_total: Some(reconciliation.ledger_total.into()),
+        posting_total: Some(reconciliation.posting_total.into()),
+        sis_total: Some(reconciliation.sis_total.into()),
+        posting_count: reconciliation.posting_count,
+        differences: reconciliation.differences.iter().map(difference).collect(),
+    }
+}
+
+fn difference(difference: &Difference) -> pb::ReconciliationDifference {
+    use pb::ReconciliationDifferenceKind as Kind;
+    let kind = match difference.kind {
+        DifferenceKind::Amount => Kind::Amount,
+        DifferenceKind::MissingAtSis => Kind::MissingAtSis,
+        DifferenceKind::DoubledAtSis => Kind::DoubledAtSis,
+        DifferenceKind::UnknownAtSis => Kind::UnknownAtSis,
+        DifferenceKind::Ledger => Kind::Ledger,
+    };
+    pb::ReconciliationDifference {
+        kind: kind.into(),
+        reference: difference.reference.clone(),
+        posting_id: difference
+            .posting_id
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        ours: Some(difference.ours.into()),
+        theirs: Some(difference.theirs.into()),
+    }
+}

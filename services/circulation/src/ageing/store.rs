@@ -1,0 +1,188 @@
+//! All SQL of ageing.
+
+use carrel_money::Money;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::ACTOR;
+use crate::error::Error;
+use crate::loan::model::Loan;
+use crate::loan::store::find_all;
+use crate::policy::store::money;
+
+/// Whether a loan is due to become overdue or lost.
+pub(crate) async fn is_anything_due(pool: &PgPool, now: Timestamp) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (
+             select from loan where checked_in_at is null and overdue_since is null and due_at < $1
+         ) or exists (
+             select from loan
+             where checked_in_at is null and aged_to_lost_at is null and lost_due_at is not null
+               and lost_due_at <= $1
+         ) as "due!""#,
+        now.to_sqlx() as _,
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Takes loans that have become overdue: locks their items, as whatever
+/// changes a loan does, but waits for none.
+pub(crate) async fn take_overdue(
+    connection: &mut PgConnection,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Loan>, Error> {
+    let ids = sqlx::query_scalar!(
+        "select loan.id
+         from loan join item_circulation item on item.item_id = loan.item_id and item.open_loan_id = loan.id
+         where checked_in_at is null and overdue_since is null and due_at < $1
+         order by due_at limit $2
+         for update of item, loan skip locked",
+        now.to_sqlx() as _,
+        limit,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    find_all(connection, &ids).await
+}
+
+/// A loan that has become lost.
+#[derive(Debug)]
+pub(crate) struct TakenLost {
+    pub loan: Loan,
+    /// The item's replacement price, where the catalog knows it.
+    pub price: Option<Money>,
+    /// The item's revision before the loss.
+    pub item_revision: i64,
+}
+
+/// Takes loans whose items have become lost, as [`take_overdue`] does.
+pub(crate) async fn take_lost(
+    connection: &mut PgConnection,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<TakenLost>, Error> {
+    let rows = sqlx::query!(
+        "select loan.id, item.revision, projection.price, projection.price_currency
+         from loan join item_circulation item on item.item_id = loan.item_id and item.open_loan_id = loan.id
+         join item_projection projection on projection.item_id = loan.item_id
+         where checked_in_at is null and aged_to_lost_at is null and lost_due_at is not null
+           and lost_due_at <= $1
+         order by lost_due_at limit $2
+         for update of item, loan skip locked",
+        now.to_sqlx() as _,
+        limit,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut loans = find_all(connection, &ids).await?;
+    let mut taken = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(place) = loans.iter().position(|loan| loan.id == row.id) else {
+            return Err(Error::LoanNotFound);
+        };
+        taken.push(TakenLost {
+            loan: loans.swap_remove(place),
+            price: money(row.price, row.price_currency.as_deref())?,
+            item_revision: row.revision,
+        });
+    }
+    Ok(taken)
+}
+
+/// Locks the patrons of loans in one order, so that two batches never wait for
+/// each other.
+pub(crate) async fn lock_patrons(
+    connection: &mut PgConnection,
+    loans: &[Loan],
+) -> Result<(), sqlx::Error> {
+    let patrons: Vec<Uuid> = loans.iter().filter_map(|loan| loan.patron_id).collect();
+    sqlx::query!(
+        "select patron_id from patron_circulation where patron_id = any($1) order by patron_id for update",
+        &patrons,
+    )
+    .fetch_all(connection)
+    .await
+    .map(drop)
+}
+
+/// Writes that loans are overdue.
+pub(crate) async fn write_overdue(
+    connection: &mut PgConnection,
+    loans: &[Loan],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = loans.iter().map(|loan| loan.id).collect();
+    sqlx::query!(
+        "with overdue as (
+             update loan set overdue_since = $2, revision = revision + 1 where id = any($1)
+             returning patron_id
+         )
+         update patron_circulation patron set overdue_loans = patron.overdue_loans + counted.count
+         from (select patron_id, count(*)::integer as count from overdue group by patron_id) counted
+         where patron.patron_id = counted.patron_id",
+        &ids,
+        now.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Writes that items are lost: the loans, the items, the patrons' counters and
+/// the loans' history.
+pub(crate) async fn write_lost(
+    connection: &mut PgConnection,
+    before: &[TakenLost],
+    loans: &[Loan],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = loans.iter().map(|loan| loan.id).collect();
+    let losses: Vec<Uuid> = loans
+        .iter()
+        .filter_map(|loan| Some(loan.loss?.id))
+        .collect();
+    let were_overdue: Vec<bool> = before
+        .iter()
+        .map(|taken| taken.loan.counts_as_overdue())
+        .collect();
+    let action: i32 = carrel_proto::circulation::v1::LoanAction::ItemAgedToLost.into();
+    sqlx::query!(
+        "with taken as (
+             select * from unnest($1::uuid[], $2::uuid[], $3::boolean[]) as taken (loan_id, loss_id, was_overdue)
+         ), lost as (
+             update loan set action = $4, overdue_since = coalesce(overdue_since, $5), aged_to_lost_at = $5,
+                 loss_id = taken.loss_id, revision = revision + 1
+             from taken where loan.id = taken.loan_id
+             returning loan.id, item_id, patron_id, taken.was_overdue
+         ), history as (
+             insert into loan_action (id, loan_id, action, actor, occurred_at, recorded_at)
+             select loss_id, loan_id, $4, $6, $5, $5 from taken
+         ), items as (
+             update item_circulation item set status = 3, revision = item.revision + 1
+             from lost where item.item_id = lost.item_id
+         )
+         update patron_circulation patron set
+             lost_loans = patron.lost_loans + counted.lost,
+             overdue_loans = patron.overdue_loans - counted.overdue
+         from (
+             select patron_id, count(*)::integer as lost,
+                    (count(*) filter (where was_overdue))::integer as overdue
+             from lost group by patron_id
+         ) counted
+         where patron.patron_id = counted.patron_id",
+        &ids,
+        &losses,
+        &were_overdue,
+        i16::try_from(action).unwrap_or_default(),
+        now.to_sqlx() as _,
+        ACTOR,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,254 @@
+//! Check-out: lending an item to a patron.
+
+use carrel_database::{Claim, RequestKey, claim, transact};
+use carrel_proto::catalog::v1::ItemStatus;
+use carrel_proto::circulation::v1::{CirculationItemStatus, LoanAction};
+use carrel_runtime::Call;
+use jiff::Timestamp;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::block::{self, OverriddenBlock, Override};
+use super::ledger::{self, ActionRecord};
+use super::model::{Loan, moment};
+use super::store::{self, ItemAtDesk, PatronAtDesk};
+use super::{
+    calendar, comment, due_date, event, item_not_found, nobody_for_themselves, permit, tell,
+};
+use crate::error::Error;
+use crate::known::LoanPolicies;
+use crate::projection::lookup::Answer;
+use crate::rule::model::Combination;
+use crate::{Circulation, first_id};
+
+/// What is lent to whom and where.
+#[derive(Debug)]
+pub struct CheckOut {
+    /// The item's barcode.
+    pub item_barcode: String,
+    /// The patron's barcode. It goes no further than its HMAC.
+    pub patron_barcode: String,
+    /// Where.
+    pub service_point_id: Uuid,
+    /// When, if not now.
+    pub occurred_at: Option<Timestamp>,
+    /// What is overridden.
+    pub overriding: Option<Override>,
+}
+
+/// A loan as made.
+#[derive(Debug)]
+pub struct CheckedOut {
+    /// The loan.
+    pub loan: Loan,
+    /// What was overridden.
+    pub overridden: Vec<OverriddenBlock>,
+}
+
+/// Lends an item to a patron.
+///
+/// # Errors
+/// [`Error`], see the contract.
+pub async fn check_out(
+    circulation: &Circulation,
+    call: &Call,
+    key: &RequestKey,
+    request: &CheckOut,
+) -> Result<CheckedOut, Error> {
+    let patron_hmac = circulation.barcode_key.hash(&request.patron_barcode);
+    let loan_id = carrel_ids::new_id();
+    let (mut asked_for_item, mut asked_for_patron) = (false, false);
+    loop {
+        let lent = transact!(circulation.database, "check_out", |transaction| {
+            let now = circulation.clock.now();
+            if let Claim::Done(ids) = claim(transaction, key, &[loan_id], now).await?? {
+                return lent_before(transaction, first_id(&ids)?).await;
+            }
+            lend(
+                circulation,
+                transaction,
+                call,
+                request,
+                &patron_hmac,
+                loan_id,
+                now,
+            )
+            .await
+        });
+        match lent {
+            Ok(lent) => {
+                circulation.wake.committed();
+                return Ok(lent);
+            }
+            Err(Error::ItemNotFound { .. }) if !asked_for_item => {
+                asked_for_item = true;
+                match circulation.lookup.item(&request.item_barcode).await? {
+                    Answer::Learnt => {}
+                    answer => return Err(item_not_found(answer)),
+                }
+            }
+            Err(Error::PatronNotFound { .. }) if !asked_for_patron => {
+                asked_for_patron = true;
+                match circulation.lookup.patron(&patron_hmac).await? {
+                    Answer::Learnt => {}
+                    answer => return Err(patron_not_found(answer)),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn patron_not_found(answer: Answer) -> Error {
+    Error::PatronNotFound {
+        owner_reached: answer != Answer::Unreachable,
+    }
+}
+
+/// The answer to a repeated check-out.
+async fn lent_before(connection: &mut PgConnection, loan_id: Uuid) -> Result<CheckedOut, Error> {
+    let loan = store::find(connection, loan_id)
+        .await?
+        .ok_or(Error::LoanNotFound)?;
+    // A loan's first action has the loan's id.
+    let action = store::find_action(connection, loan_id).await?;
+    Ok(CheckedOut {
+        loan,
+        overridden: action.map(|(overridden, _)| overridden).unwrap_or_default(),
+    })
+}
+
+async fn lend(
+    circulation: &Circulation,
+    transaction: &mut PgConnection,
+    call: &Call,
+    request: &CheckOut,
+    patron_hmac: &[u8],
+    loan_id: Uuid,
+    now: Timestamp,
+) -> Result<CheckedOut, Error> {
+    let point = request.service_point_id;
+    let facts = store::read_for_check_out(transaction, &request.item_barcode, patron_hmac, point)
+        .await?
+        .ok_or(Error::ServicePointNotFound)?;
+    permit(
+        call,
+        &facts.desk,
+        request.occurred_at,
+        request.overriding.as_ref(),
+    )?;
+    let at = moment(request.occurred_at, now)?;
+    let item = facts.item.ok_or(Error::ItemNotFound {
+        owner_reached: true,
+    })?;
+    let patron = facts.patron.ok_or(Error::PatronNotFound {
+        owner_reached: true,
+    })?;
+    nobody_for_themselves(call, patron.patron_id)?;
+    if item.open_loan_id.is_some() {
+        return Err(Error::ItemAlreadyOnLoan);
+    }
+
+    let known = &circulation.known;
+    let rules_id = facts.rules_id.ok_or(Error::RulesMissing)?;
+    let rules = known.rules(transaction, rules_id).await?;
+    let rule = rules.rules.choose(&combination(&item, &patron));
+    let policies = known
+        .current_policies(transaction, facts.policy_serial)
+        .await?
+        .of(rule)?;
+    let calendar = calendar(circulation, transaction, point, &facts.desk).await?;
+
+    let due_at = due_date::due_at(&policies.loan.terms, at, &calendar);
+    let blocks = check_out_blocks(&item, &patron, &policies, due_at, calendar.date_of(at));
+    let (overridden, standing) = block::part(blocks, request.overriding.as_ref());
+    let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {
+        return Err(Error::CheckOutBlocked(standing));
+    };
+
+    let loan = Loan {
+        id: loan_id,
+        item_id: item.item_id,
+        patron_id: Some(patron.patron_id),
+        action: if overridden.is_empty() {
+            LoanAction::CheckedOut
+        } else {
+            LoanAction::CheckedOutThroughOverride
+        },
+        checked_out_at: at,
+        due_at,
+        checked_in_at: None,
+        renewal_count: 0,
+        check_out_service_point_id: point,
+        check_in_service_point_id: None,
+        applied_rule: rules.applied(rule),
+        policy_ids: [
+            policies.loan.id,
+            policies.overdue_fine.id,
+            policies.lost_item.id,
+        ],
+        // Where the catalog has not told of the item's place, the desk's.
+        library_code: item.path.library_code.unwrap_or(facts.desk.library_code),
+        institution_code: item
+            .path
+            .institution_code
+            .unwrap_or(facts.desk.institution_code),
+        overdue_since: None,
+        lost_due_at: due_date::lost_at(
+            policies.lost_item.terms.aged_to_lost_after,
+            due_at,
+            &calendar,
+        ),
+        loss: None,
+        fined: None,
+        revision: 1,
+    };
+    let overridden: Vec<OverriddenBlock> = overridden.into_iter().map(Into::into).collect();
+    let record = ActionRecord {
+        id: loan_id,
+        actor: call.caller.subject(),
+        occurred_at: at,
+        recorded_at: now,
+        service_point_id: point,
+        comment: comment(request.overriding.as_ref()),
+        overridden: &overridden,
+        fine: None,
+    };
+    let revision = ledger::check_out(transaction, &loan, &record).await?;
+    let status = CirculationItemStatus::CheckedOut;
+    let events = [
+        event::availability_changed(loan.item_id, status, revision, at),
+        event::loan_changed(&loan, at),
+    ];
+    tell(transaction, call, events.into()).await?;
+    tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "checked out");
+    Ok(CheckedOut { loan, overridden })
+}
+
+fn combination<'a>(item: &'a ItemAtDesk, patron: &'a PatronAtDesk) -> Combination<'a> {
+    Combination {
+        patron_group: Some(&patron.patron_group),
+        material_type: Some(&item.material_type),
+        loan_type: Some(&item.loan_type),
+        location: item.path.location_code.as_deref(),
+        library: item.path.library_code.as_deref(),
+        campus: item.path.campus_code.as_deref(),
+        institution: item.path.institution_code.as_deref(),
+    }
+}
+
+fn check_out_blocks(
+    item: &ItemAtDesk,
+    patron: &PatronAtDesk,
+    policies: &LoanPolicies,
+    due_at: Option<Timestamp>,
+    today: jiff::civil::Date,
+) -> Vec<block::Block> {
+    let terms = &policies.loan.terms;
+    let status = ItemStatus::try_from(item.status).unwrap_or_default();
+    let loans_under = patron.loans_under(&policies.loan.code);
+    let mut blocks = block::patron_blocks(&patron.facts, today);
+    blocks.extend(block::limit_blocks(&patron.facts, terms, loans_under));
+    blocks.extend(block::item_blocks(status, terms, due_at.is_some()));
+    blocks
+}

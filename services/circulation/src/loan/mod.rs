@@ -1,0 +1,185 @@
+//! Loans, as the desk does them: check-out, check-in, renewal. Each is one
+//! transaction in this service's own database and calls nobody. Only an item
+//! or patron that was never heard of is asked for, once and before.
+
+pub mod block;
+mod check_in;
+mod check_out;
+pub mod due_date;
+pub(crate) mod event;
+pub mod fine;
+pub(crate) mod ledger;
+pub mod model;
+mod renewal;
+pub(crate) mod store;
+
+use std::sync::Arc;
+
+use carrel_outbox::{NewEvent, append};
+use carrel_proto::circulation::v1::CirculationItemStatus;
+use carrel_runtime::Call;
+use jiff::Timestamp;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::Circulation;
+use crate::error::Error;
+use crate::projection::lookup::Answer;
+use crate::service_point::calendar::Calendar;
+use block::Override;
+use model::Loan;
+use store::Desk;
+
+pub use check_in::{CheckIn, CheckedIn, check_in};
+pub use check_out::{CheckOut, CheckedOut, check_out};
+pub use renewal::{Renew, Renewed, renew};
+
+const OVERRIDE: &str = "circulation.loans.override";
+const BACKDATE: &str = "circulation.loans.backdate";
+
+/// Reads a loan.
+///
+/// # Errors
+/// [`Error::LoanNotFound`].
+pub async fn get(circulation: &Circulation, id: Uuid) -> Result<Loan, Error> {
+    let mut connection = circulation.database.pool().acquire().await?;
+    store::find(&mut connection, id)
+        .await?
+        .ok_or(Error::LoanNotFound)
+}
+
+/// Lists a patron's or an item's loans, newest first, before one.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    circulation: &Circulation,
+    patron_id: Option<Uuid>,
+    item_id: Option<Uuid>,
+    open_only: bool,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Loan>, Error> {
+    let mut connection = circulation.database.pool().acquire().await?;
+    store::list(
+        &mut connection,
+        patron_id,
+        item_id,
+        open_only,
+        before,
+        limit,
+    )
+    .await
+}
+
+/// What catalog may know of an item.
+#[derive(Debug)]
+pub struct Availability {
+    /// The item.
+    pub item_id: Uuid,
+    /// Where circulation has it.
+    pub status: CirculationItemStatus,
+    /// Rises with each change.
+    pub revision: i64,
+}
+
+/// Lists the items that circulation has dealt with, by id, after one.
+///
+/// # Errors
+/// The database's.
+pub async fn list_availabilities(
+    circulation: &Circulation,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Availability>, Error> {
+    let mut connection = circulation.database.pool().acquire().await?;
+    let rows = store::list_availabilities(&mut connection, after, limit).await?;
+    let availability = |row: store::AvailabilityRow| Availability {
+        item_id: row.item_id,
+        status: i32::from(row.status).try_into().unwrap_or_default(),
+        revision: row.revision,
+    };
+    Ok(rows.into_iter().map(availability).collect())
+}
+
+/// Checks the call's permission where it happens, and those beyond it that a
+/// time of its own or an override needs.
+fn permit(
+    call: &Call,
+    desk: &Desk,
+    occurred_at: Option<Timestamp>,
+    overriding: Option<&Override>,
+) -> Result<(), Error> {
+    let (college, library) = (&desk.institution_code, &desk.library_code);
+    call.permit_at(college, library)?;
+    if occurred_at.is_some() && !call.caller.may_at(BACKDATE, college, library) {
+        return Err(Error::BackdatingDenied);
+    }
+    if overriding.is_some() && !call.caller.may_at(OVERRIDE, college, library) {
+        return Err(Error::OverrideDenied);
+    }
+    Ok(())
+}
+
+fn nobody_for_themselves(call: &Call, patron_id: Uuid) -> Result<(), Error> {
+    let own = call.caller.subject().strip_prefix("patron:");
+    if own.is_some_and(|own| own == patron_id.to_string()) {
+        return Err(Error::OwnAccount);
+    }
+    Ok(())
+}
+
+fn comment(overriding: Option<&Override>) -> &str {
+    overriding.map_or("", |overriding| &overriding.comment)
+}
+
+async fn calendar(
+    circulation: &Circulation,
+    connection: &mut PgConnection,
+    service_point_id: Uuid,
+    desk: &Desk,
+) -> Result<Arc<Calendar>, Error> {
+    let known = &circulation.known;
+    known
+        .calendar(
+            connection,
+            service_point_id,
+            &desk.time_zone,
+            desk.hours_revision,
+        )
+        .await
+}
+
+/// The calendar that counts for a loan: that of the place where it was lent.
+pub(crate) async fn calendar_of(
+    circulation: &Circulation,
+    connection: &mut PgConnection,
+    loan: &Loan,
+) -> Result<Arc<Calendar>, Error> {
+    let point = loan.check_out_service_point_id;
+    let desk = store::find_desk(connection, point).await?;
+    calendar(
+        circulation,
+        connection,
+        point,
+        &desk.ok_or(Error::ServicePointNotFound)?,
+    )
+    .await
+}
+
+/// Appends events as the transaction's last statement.
+async fn tell(
+    transaction: &mut PgConnection,
+    call: &Call,
+    events: Vec<NewEvent>,
+) -> Result<(), sqlx::Error> {
+    let caused = |event: NewEvent| event.caused_by(call.trace_parent.clone());
+    let events: Vec<NewEvent> = events.into_iter().map(caused).collect();
+    append(transaction, &events).await
+}
+
+fn item_not_found(answer: Answer) -> Error {
+    Error::ItemNotFound {
+        owner_reached: answer != Answer::Unreachable,
+    }
+}

@@ -1,0 +1,161 @@
+//! Renewal: lending an item for longer.
+
+use carrel_database::{Claim, RequestKey, claim, transact};
+use carrel_money::Money;
+use carrel_runtime::Call;
+use jiff::Timestamp;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::block::{self, OverriddenBlock, Override};
+use super::ledger::{self, ActionRecord};
+use super::model::Loan;
+use super::{
+    calendar_of, comment, due_date, event, fine, nobody_for_themselves, permit, store, tell,
+};
+use crate::error::Error;
+use crate::{Circulation, first_id};
+
+/// What is renewed and where.
+#[derive(Debug)]
+pub struct Renew {
+    /// The loan …
+    pub loan_id: Option<Uuid>,
+    /// … or the barcode of the item on loan.
+    pub item_barcode: Option<String>,
+    /// Where.
+    pub service_point_id: Uuid,
+    /// What is overridden.
+    pub overriding: Option<Override>,
+}
+
+/// A loan as renewed.
+#[derive(Debug)]
+pub struct Renewed {
+    /// The loan.
+    pub loan: Loan,
+    /// What was overridden.
+    pub overridden: Vec<OverriddenBlock>,
+    /// The overdue fine incurred until now.
+    pub overdue_fine: Option<Money>,
+}
+
+/// Lends an item for longer.
+///
+/// # Errors
+/// [`Error`], see the contract.
+pub async fn renew(
+    circulation: &Circulation,
+    call: &Call,
+    key: &RequestKey,
+    request: &Renew,
+) -> Result<Renewed, Error> {
+    let action_id = carrel_ids::new_id();
+    let renewed = transact!(circulation.database, "renew", |transaction| {
+        let now = circulation.clock.now();
+        let claimed = claim(transaction, key, &[action_id], now).await??;
+        if let Claim::Done(ids) = claimed {
+            return renewed_before(transaction, first_id(&ids)?).await;
+        }
+        lend_longer(circulation, transaction, call, request, action_id, now).await
+    })?;
+    circulation.wake.committed();
+    Ok(renewed)
+}
+
+/// The answer to a repeated renewal.
+async fn renewed_before(connection: &mut PgConnection, action_id: Uuid) -> Result<Renewed, Error> {
+    let loan_id = store::loan_of_action(connection, action_id).await?;
+    let loan = store::find(connection, loan_id.ok_or(Error::LoanNotFound)?).await?;
+    let action = store::find_action(connection, action_id).await?;
+    let (overridden, overdue_fine) = action.unwrap_or_default();
+    Ok(Renewed {
+        loan: loan.ok_or(Error::LoanNotFound)?,
+        overridden,
+        overdue_fine,
+    })
+}
+
+async fn lend_longer(
+    circulation: &Circulation,
+    transaction: &mut PgConnection,
+    call: &Call,
+    request: &Renew,
+    action_id: Uuid,
+    now: Timestamp,
+) -> Result<Renewed, Error> {
+    let (point, barcode) = (request.service_point_id, request.item_barcode.as_deref());
+    let (desk, open_loan_id) =
+        store::lock_for_renewal(transaction, request.loan_id, barcode, point)
+            .await?
+            .ok_or(Error::ServicePointNotFound)?;
+    permit(call, &desk, None, request.overriding.as_ref())?;
+    let loan_id = request
+        .loan_id
+        .or(open_loan_id)
+        .ok_or(Error::LoanNotFound)?;
+    let before = store::find(transaction, loan_id)
+        .await?
+        .ok_or(Error::LoanNotFound)?;
+    let patron_id = match before.patron_id {
+        Some(patron_id) if before.is_open() => patron_id,
+        _ => return Err(Error::LoanClosed),
+    };
+    if request.overriding.is_some() {
+        nobody_for_themselves(call, patron_id)?;
+    }
+    let policies = circulation
+        .known
+        .loan_policies(transaction, before.policy_ids)
+        .await?;
+    let calendar = calendar_of(circulation, transaction, &before).await?;
+    let patron = store::patron_for_renewal(transaction, patron_id).await?;
+
+    let terms = &policies.loan.terms;
+    let due_at = due_date::renewed_due_at(terms, before.due_at, now, &calendar)
+        .filter(|due_at| *due_at > before.due_at && *due_at > now);
+    let today = calendar.date_of(now);
+    let mut blocks = patron.map_or_else(Vec::new, |patron| block::patron_blocks(&patron, today));
+    let is_lost = before.loss.is_some();
+    blocks.extend(block::renewal_blocks(
+        terms,
+        before.renewal_count,
+        is_lost,
+        due_at.is_some(),
+    ));
+    let (overridden, standing) = block::part(blocks, request.overriding.as_ref());
+    let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {
+        return Err(Error::RenewalBlocked(standing));
+    };
+
+    // What was owed until now stays owed: the new due date begins a new count.
+    let fine_terms = &policies.overdue_fine.terms;
+    let (was_due_at, fined) = (before.due_at, before.fined);
+    let fine = fine::overdue_fine(fine_terms, terms.grace, was_due_at, now, fined, &calendar)?;
+    let lost_after = policies.lost_item.terms.aged_to_lost_after;
+    let lost_due_at = due_date::lost_at(lost_after, due_at, &calendar);
+    let mut loan = before.clone();
+    loan.fine(fine)?;
+    loan.renew(due_at, lost_due_at, !overridden.is_empty());
+    let overridden: Vec<OverriddenBlock> = overridden.into_iter().map(Into::into).collect();
+    let record = ActionRecord {
+        id: action_id,
+        actor: call.caller.subject(),
+        occurred_at: now,
+        recorded_at: now,
+        service_point_id: point,
+        comment: comment(request.overriding.as_ref()),
+        overridden: &overridden,
+        fine,
+    };
+    ledger::renew(transaction, &before, &loan, &record).await?;
+    let mut events = vec![event::loan_changed(&loan, now)];
+    events.extend(fine.map(|fine| event::fine_incurred(action_id, &loan, fine, was_due_at, now)));
+    tell(transaction, call, events).await?;
+    tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "renewed");
+    Ok(Renewed {
+        loan,
+        overridden,
+        overdue_fine: fine,
+    })
+}

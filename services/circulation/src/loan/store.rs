@@ -1,0 +1,537 @@
+//! All SQL on loans that reads, and what it reads them with.
+//!
+//! Locks are taken in one order everywhere: the item's row of
+//! `item_circulation`, then the patron's of `patron_circulation`. Whatever
+//! changes a loan holds its item's lock.
+
+use carrel_proto::circulation::v1::LoanAction;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::block::{OverriddenBlock, PatronFacts};
+use super::model::{Loan, Loss};
+use crate::error::Error;
+use crate::policy::model::PatronLimits;
+use crate::policy::store::money;
+use crate::rule::AppliedRule;
+use crate::rule::store::LocationPath;
+use carrel_money::Money;
+
+/// The service point where something happens.
+#[derive(Debug, Clone)]
+pub(crate) struct Desk {
+    pub library_code: String,
+    pub institution_code: String,
+    pub time_zone: String,
+    pub hours_revision: i64,
+}
+
+/// An item as it is known at the desk.
+#[derive(Debug)]
+pub(crate) struct ItemAtDesk {
+    pub item_id: Uuid,
+    pub status: i32,
+    pub material_type: String,
+    pub loan_type: String,
+    pub open_loan_id: Option<Uuid>,
+    pub path: LocationPath,
+}
+
+/// A patron as known at the desk.
+#[derive(Debug)]
+pub(crate) struct PatronAtDesk {
+    pub patron_id: Uuid,
+    pub patron_group: String,
+    pub facts: PatronFacts,
+    loans_by_policy: serde_json::Value,
+}
+
+impl PatronAtDesk {
+    pub(crate) fn loans_under(&self, policy_code: &str) -> i32 {
+        let count = self.loans_by_policy.get(policy_code);
+        count
+            .and_then(serde_json::Value::as_i64)
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(0)
+    }
+}
+
+/// Everything that a check-out is decided from.
+#[derive(Debug)]
+pub(crate) struct CheckOutFacts {
+    pub desk: Desk,
+    pub rules_id: Option<Uuid>,
+    pub policy_serial: i64,
+    pub item: Option<ItemAtDesk>,
+    pub patron: Option<PatronAtDesk>,
+}
+
+/// Reads everything that a check-out is decided from, and locks the item and
+/// then the patron. What is held against limits is on the locked rows: the
+/// rest of the statement sees what was there before it waited.
+pub(crate) async fn read_for_check_out(
+    connection: &mut PgConnection,
+    item_barcode: &str,
+    patron_barcode_hmac: &[u8],
+    service_point_id: Uuid,
+) -> Result<Option<CheckOutFacts>, Error> {
+    let row = sqlx::query!(
+        r#"with item as materialized (
+             select p.item_id, p.status, p.material_type, p.loan_type, p.location_id, c.open_loan_id
+             from item_projection p join item_circulation c on c.item_id = p.item_id
+             where p.barcode = $1 and p.barcode <> ''
+             order by p.place desc limit 1
+             for update of c
+         ), patron as materialized (
+             select p.patron_id, p.patron_group, p.expiration_date, p.active,
+                    c.open_loans, c.overdue_loans, c.lost_loans, c.loans_by_policy
+             from patron_projection p join patron_circulation c on c.patron_id = p.patron_id
+             where p.barcode_hmac = $2
+               and (select count(*) from item) >= 0 -- the item's lock comes first
+             order by p.place desc limit 1
+             for update of c
+         )
+         select point.library_code as "desk_library_code!", point.institution_code as "desk_institution_code!",
+                point.time_zone as "time_zone!", point.hours_revision as "hours_revision!",
+                (select id from circulation_rules order by version desc limit 1) as "rules_id?",
+                (select coalesce(max(serial), 0) from policy) as "policy_serial!",
+                item.item_id as "item_id?", item.status as "item_status?",
+                item.material_type as "material_type?", item.loan_type as "loan_type?",
+                item.open_loan_id as "open_loan_id?",
+                path.location_code as "location_code?", path.library_code as "library_code?",
+                path.campus_code as "campus_code?", path.institution_code as "institution_code?",
+                patron.patron_id as "patron_id?", patron.patron_group as "patron_group?",
+                patron.expiration_date as "expiration_date?", patron.active as "active?",
+                patron.open_loans as "open_loans?", patron.overdue_loans as "overdue_loans?",
+                patron.lost_loans as "lost_loans?", patron.loans_by_policy as "loans_by_policy?",
+                (select max(coalesce(expiration_date, date '9999-12-31')) from block_projection block
+                 where block.patron_id = patron.patron_id and not block.lifted
+                   and block.blocks_borrowing) as "blocked_until?",
+                balance.outstanding as "outstanding?", balance.currency as "currency?",
+                limits.max_loans as "max_loans?", limits.max_overdue as "max_overdue?",
+                limits.max_lost as "max_lost?", limits.max_balance as "max_balance?",
+                limits.max_balance_currency as "max_balance_currency?"
+         from service_point point
+         left join item on true
+         left join patron on true
+         left join location_path path on path.location_id = item.location_id
+         left join balance_projection balance on balance.patron_id = patron.patron_id
+         left join patron_limits limits on limits.patron_group = patron.patron_group
+         where point.id = $3"#,
+        item_barcode,
+        patron_barcode_hmac,
+        service_point_id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+
+    let item = row.item_id.map(|item_id| ItemAtDesk {
+        item_id,
+        status: row.item_status.unwrap_or_default().into(),
+        material_type: row.material_type.unwrap_or_default(),
+        loan_type: row.loan_type.unwrap_or_default(),
+        open_loan_id: row.open_loan_id,
+        path: LocationPath {
+            location_code: row.location_code,
+            library_code: row.library_code,
+            campus_code: row.campus_code,
+            institution_code: row.institution_code,
+        },
+    });
+    let limits = limits(
+        row.patron_group.as_deref(),
+        [row.max_loans, row.max_overdue, row.max_lost],
+        money(row.max_balance, row.max_balance_currency.as_deref())?,
+    );
+    let facts = PatronFacts {
+        active: row.active.unwrap_or_default(),
+        expiration_date: row.expiration_date.map(jiff_sqlx::Date::to_jiff),
+        blocked_until: row.blocked_until.map(jiff_sqlx::Date::to_jiff),
+        open_loans: row.open_loans.unwrap_or_default(),
+        overdue_loans: row.overdue_loans.unwrap_or_default(),
+        lost_loans: row.lost_loans.unwrap_or_default(),
+        balance: money(row.outstanding, row.currency.as_deref())?,
+        limits,
+    };
+    let patron = row.patron_id.map(|patron_id| PatronAtDesk {
+        patron_id,
+        patron_group: row.patron_group.unwrap_or_default(),
+        facts,
+        loans_by_policy: row.loans_by_policy.unwrap_or_default(),
+    });
+    Ok(Some(CheckOutFacts {
+        desk: Desk {
+            library_code: row.desk_library_code,
+            institution_code: row.desk_institution_code,
+            time_zone: row.time_zone,
+            hours_revision: row.hours_revision,
+        },
+        rules_id: row.rules_id,
+        policy_serial: row.policy_serial,
+        item,
+        patron,
+    }))
+}
+
+fn limits(
+    patron_group: Option<&str>,
+    [max_loans, max_overdue, max_lost]: [Option<i32>; 3],
+    max_balance: Option<Money>,
+) -> Option<PatronLimits> {
+    Some(PatronLimits {
+        patron_group: patron_group?.to_owned(),
+        max_loans: max_loans?,
+        max_overdue: max_overdue?,
+        max_lost: max_lost?,
+        max_balance,
+    })
+}
+
+/// Locks the item with this barcode, and reads it and the desk.
+pub(crate) async fn read_for_check_in(
+    connection: &mut PgConnection,
+    item_barcode: &str,
+    service_point_id: Uuid,
+) -> Result<Option<(Desk, Option<ItemAtDesk>)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"with item as materialized (
+             select p.item_id, p.status, p.material_type, p.loan_type, p.location_id, c.open_loan_id
+             from item_projection p join item_circulation c on c.item_id = p.item_id
+             where p.barcode = $1 and p.barcode <> ''
+             order by p.place desc limit 1
+             for update of c
+         )
+         select point.library_code as "desk_library_code!", point.institution_code as "desk_institution_code!",
+                point.time_zone as "time_zone!", point.hours_revision as "hours_revision!",
+                item.item_id as "item_id?", item.status as "item_status?",
+                item.material_type as "material_type?", item.loan_type as "loan_type?",
+                item.open_loan_id as "open_loan_id?",
+                path.location_code as "location_code?", path.library_code as "library_code?",
+                path.campus_code as "campus_code?", path.institution_code as "institution_code?"
+         from service_point point
+         left join item on true
+         left join location_path path on path.location_id = item.location_id
+         where point.id = $2"#,
+        item_barcode,
+        service_point_id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| {
+        let desk = Desk {
+            library_code: row.desk_library_code,
+            institution_code: row.desk_institution_code,
+            time_zone: row.time_zone,
+            hours_revision: row.hours_revision,
+        };
+        let item = row.item_id.map(|item_id| ItemAtDesk {
+            item_id,
+            status: row.item_status.unwrap_or_default().into(),
+            material_type: row.material_type.unwrap_or_default(),
+            loan_type: row.loan_type.unwrap_or_default(),
+            open_loan_id: row.open_loan_id,
+            path: LocationPath {
+                location_code: row.location_code,
+                library_code: row.library_code,
+                campus_code: row.campus_code,
+                institution_code: row.institution_code,
+            },
+        });
+        (desk, item)
+    }))
+}
+
+/// Locks the item of a loan, or with a barcode, and reads the desk. Gives the
+/// desk and the item's open loan, where there is such an item.
+pub(crate) async fn lock_for_renewal(
+    connection: &mut PgConnection,
+    loan_id: Option<Uuid>,
+    item_barcode: Option<&str>,
+    service_point_id: Uuid,
+) -> Result<Option<(Desk, Option<Uuid>)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"with item as materialized (
+             select c.open_loan_id from item_circulation c
+             where c.item_id = coalesce(
+                 (select item_id from loan where id = $1),
+                 (select item_id from item_projection
+                  where barcode = $2 and barcode <> '' order by place desc limit 1))
+             for update of c
+         )
+         select point.library_code as "library_code!", point.institution_code as "institution_code!",
+                point.time_zone as "time_zone!", point.hours_revision as "hours_revision!",
+                item.open_loan_id as "open_loan_id?"
+         from service_point point left join item on true
+         where point.id = $3"#,
+        loan_id,
+        item_barcode,
+        service_point_id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| {
+        let desk = Desk {
+            library_code: row.library_code,
+            institution_code: row.institution_code,
+            time_zone: row.time_zone,
+            hours_revision: row.hours_revision,
+        };
+        (desk, row.open_loan_id)
+    }))
+}
+
+/// A loan's desk: where it was lent, whose calendar counts for it.
+pub(crate) async fn find_desk(
+    connection: &mut PgConnection,
+    service_point_id: Uuid,
+) -> Result<Option<Desk>, sqlx::Error> {
+    sqlx::query_as!(
+        Desk,
+        "select library_code, institution_code, time_zone, hours_revision
+         from service_point where id = $1",
+        service_point_id,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// What stands against a patron's renewals; `None` where the patron is not
+/// known any more.
+pub(crate) async fn patron_for_renewal(
+    connection: &mut PgConnection,
+    patron_id: Uuid,
+) -> Result<Option<PatronFacts>, Error> {
+    let row = sqlx::query!(
+        r#"select p.patron_group, p.expiration_date, p.active,
+                c.open_loans, c.overdue_loans, c.lost_loans,
+                (select max(coalesce(expiration_date, date '9999-12-31')) from block_projection block
+                 where block.patron_id = p.patron_id and not block.lifted
+                   and block.blocks_renewals) as "blocked_until?",
+                balance.outstanding as "outstanding?", balance.currency as "currency?",
+                limits.max_loans as "max_loans?", limits.max_overdue as "max_overdue?",
+                limits.max_lost as "max_lost?", limits.max_balance as "max_balance?",
+                limits.max_balance_currency as "max_balance_currency?"
+         from patron_projection p join patron_circulation c on c.patron_id = p.patron_id
+         left join balance_projection balance on balance.patron_id = p.patron_id
+         left join patron_limits limits on limits.patron_group = p.patron_group
+         where p.patron_id = $1"#,
+        patron_id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(PatronFacts {
+        active: row.active,
+        expiration_date: row.expiration_date.map(jiff_sqlx::Date::to_jiff),
+        blocked_until: row.blocked_until.map(jiff_sqlx::Date::to_jiff),
+        open_loans: row.open_loans,
+        overdue_loans: row.overdue_loans,
+        lost_loans: row.lost_loans,
+        balance: money(row.outstanding, row.currency.as_deref())?,
+        limits: limits(
+            Some(&row.patron_group),
+            [row.max_loans, row.max_overdue, row.max_lost],
+            money(row.max_balance, row.max_balance_currency.as_deref())?,
+        ),
+    }))
+}
+
+/// A loan's row, whole.
+struct LoanRow {
+    id: Uuid,
+    item_id: Uuid,
+    patron_id: Option<Uuid>,
+    action: i16,
+    checked_out_at: jiff_sqlx::Timestamp,
+    due_at: jiff_sqlx::Timestamp,
+    checked_in_at: Option<jiff_sqlx::Timestamp>,
+    renewal_count: i32,
+    check_out_service_point_id: Uuid,
+    check_in_service_point_id: Option<Uuid>,
+    applied_rule: Json<AppliedRule>,
+    loan_policy_id: Uuid,
+    overdue_fine_policy_id: Uuid,
+    lost_item_policy_id: Uuid,
+    library_code: String,
+    institution_code: String,
+    overdue_since: Option<jiff_sqlx::Timestamp>,
+    lost_due_at: Option<jiff_sqlx::Timestamp>,
+    aged_to_lost_at: Option<jiff_sqlx::Timestamp>,
+    loss_id: Option<Uuid>,
+    fined: Option<carrel_money::Decimal>,
+    fined_currency: Option<String>,
+    revision: i64,
+}
+
+impl LoanRow {
+    fn read(self) -> Result<Loan, Error> {
+        let loss = self.loss_id.zip(self.aged_to_lost_at);
+        Ok(Loan {
+            action: LoanAction::try_from(i32::from(self.action))
+                .map_err(|_| Error::Unreadable(format!("action of loan {}", self.id)))?,
+            id: self.id,
+            item_id: self.item_id,
+            patron_id: self.patron_id,
+            checked_out_at: self.checked_out_at.to_jiff(),
+            due_at: self.due_at.to_jiff(),
+            checked_in_at: self.checked_in_at.map(jiff_sqlx::Timestamp::to_jiff),
+            renewal_count: self.renewal_count,
+            check_out_service_point_id: self.check_out_service_point_id,
+            check_in_service_point_id: self.check_in_service_point_id,
+            applied_rule: self.applied_rule.0,
+            policy_ids: [
+                self.loan_policy_id,
+                self.overdue_fine_policy_id,
+                self.lost_item_policy_id,
+            ],
+            library_code: self.library_code,
+            institution_code: self.institution_code,
+            overdue_since: self.overdue_since.map(jiff_sqlx::Timestamp::to_jiff),
+            lost_due_at: self.lost_due_at.map(jiff_sqlx::Timestamp::to_jiff),
+            loss: loss.map(|(id, at)| Loss {
+                id,
+                aged_to_lost_at: at.to_jiff(),
+            }),
+            fined: money(self.fined, self.fined_currency.as_deref())?,
+            revision: self.revision,
+        })
+    }
+}
+
+pub(crate) async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Option<Loan>, Error> {
+    Ok(find_all(connection, &[id]).await?.pop())
+}
+
+/// Loans by their ids, in no order.
+pub(crate) async fn find_all(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<Loan>, Error> {
+    let rows = sqlx::query_as!(
+        LoanRow,
+        r#"select id, item_id, patron_id, action, checked_out_at, due_at, checked_in_at, renewal_count,
+                check_out_service_point_id, check_in_service_point_id,
+                applied_rule as "applied_rule: Json<AppliedRule>",
+                loan_policy_id, overdue_fine_policy_id, lost_item_policy_id,
+                library_code, institution_code, overdue_since, lost_due_at, aged_to_lost_at, loss_id,
+                fined, fined_currency, revision
+         from loan where id = any($1)"#,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(LoanRow::read).collect()
+}
+
+/// A patron's, an item's, or both's loans, newest first, before one of them.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    patron_id: Option<Uuid>,
+    item_id: Option<Uuid>,
+    open_only: bool,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Loan>, Error> {
+    let rows = sqlx::query_as!(
+        LoanRow,
+        r#"select id, item_id, patron_id, action, checked_out_at, due_at, checked_in_at, renewal_count,
+                check_out_service_point_id, check_in_service_point_id,
+                applied_rule as "applied_rule: Json<AppliedRule>",
+                loan_policy_id, overdue_fine_policy_id, lost_item_policy_id,
+                library_code, institution_code, overdue_since, lost_due_at, aged_to_lost_at, loss_id,
+                fined, fined_currency, revision
+         from loan
+         where ($1::uuid is null or patron_id = $1) and ($2::uuid is null or item_id = $2)
+           and (not $3 or checked_in_at is null) and ($4::uuid is null or id < $4)
+         order by id desc limit $5"#,
+        patron_id,
+        item_id,
+        open_only,
+        before,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(LoanRow::read).collect()
+}
+
+/// What an action overrode and what fine it incurred.
+pub(crate) async fn find_action(
+    connection: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<(Vec<OverriddenBlock>, Option<Money>)>, Error> {
+    let row = sqlx::query!(
+        r#"select overridden as "overridden: Json<Vec<OverriddenBlock>>", fine, fine_currency
+         from loan_action where id = $1"#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        Ok((
+            row.overridden.0,
+            money(row.fine, row.fine_currency.as_deref())?,
+        ))
+    })
+    .transpose()
+}
+
+/// A check-in as it was answered.
+pub(crate) struct CheckInRow {
+    pub item_id: Uuid,
+    pub loan_id: Option<Uuid>,
+    pub next_step: i16,
+    pub destination_library_code: String,
+    pub in_house_use: bool,
+}
+
+pub(crate) async fn find_check_in(
+    connection: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<CheckInRow>, sqlx::Error> {
+    sqlx::query_as!(
+        CheckInRow,
+        "select item_id, loan_id, next_step, destination_library_code, in_house_use
+         from check_in where id = $1",
+        id,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// What catalog may know of an item.
+pub(crate) struct AvailabilityRow {
+    pub item_id: Uuid,
+    pub status: i16,
+    pub revision: i64,
+}
+
+/// The items that circulation has dealt with, by id, after one.
+pub(crate) async fn list_availabilities(
+    connection: &mut PgConnection,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<AvailabilityRow>, sqlx::Error> {
+    sqlx::query_as!(
+        AvailabilityRow,
+        "select item_id, status, revision from item_circulation
+         where revision > 0 and ($1::uuid is null or item_id > $1)
+         order by item_id limit $2",
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The loan whose history holds an action.
+pub(crate) async fn loan_of_action(
+    connection: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!("select loan_id from loan_action where id = $1", id)
+        .fetch_optional(connection)
+        .await
+}

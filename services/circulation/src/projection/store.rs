@@ -1,0 +1,332 @@
+//! All SQL on the projections. A row is replaced only by a greater pair of
+//! generation and revision, so that a feed, a rebuild and a look-up can race.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use carrel_money::Money;
+use carrel_proto::catalog::v1::{ItemStatus, LocationUnitKind};
+use jiff::civil::Date;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// An item as catalog tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct ItemRow {
+    pub item_id: Uuid,
+    pub barcode: String,
+    pub status: ItemStatus,
+    pub material_type: String,
+    pub loan_type: String,
+    pub location_id: Option<Uuid>,
+    pub price: Option<Money>,
+    pub revision: i64,
+}
+
+/// A place as catalog tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct UnitRow {
+    pub unit_id: Uuid,
+    pub kind: LocationUnitKind,
+    pub parent_id: Option<Uuid>,
+    pub code: String,
+    pub revision: i64,
+}
+
+/// A standing as patrons tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct StandingRow {
+    pub patron_id: Uuid,
+    pub barcode_hmac: Option<Vec<u8>>,
+    pub patron_group: String,
+    pub expiration_date: Option<Date>,
+    pub active: bool,
+    pub revision: i64,
+}
+
+/// A manual block as patrons tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct BlockRow {
+    pub block_id: Uuid,
+    pub patron_id: Uuid,
+    pub blocks_borrowing: bool,
+    pub blocks_renewals: bool,
+    pub expiration_date: Option<Date>,
+    pub lifted: bool,
+    pub revision: i64,
+}
+
+/// A balance as billing tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct BalanceRow {
+    pub patron_id: Uuid,
+    pub outstanding: Money,
+    pub revision: i64,
+}
+
+/// The newest of each: one statement can write a row only once.
+fn newest<R, K: Eq + Hash>(
+    rows: Vec<R>,
+    key: impl Fn(&R) -> K,
+    revision: impl Fn(&R) -> i64,
+) -> Vec<R> {
+    let mut newest: HashMap<K, R> = HashMap::with_capacity(rows.len());
+    for row in rows {
+        match newest.get(&key(&row)) {
+            Some(other) if revision(other) >= revision(&row) => {}
+            _ => {
+                newest.insert(key(&row), row);
+            }
+        }
+    }
+    newest.into_values().collect()
+}
+
+/// One column of all rows.
+fn column<R, V>(rows: &[R], value: impl Fn(&R) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
+}
+
+fn number(value: i32) -> i16 {
+    i16::try_from(value).unwrap_or(0)
+}
+
+pub(crate) async fn put_items(
+    connection: &mut PgConnection,
+    generation: i64,
+    rows: Vec<ItemRow>,
+) -> Result<(), sqlx::Error> {
+    let rows = newest(rows, |row| row.item_id, |row| row.revision);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "with told as (
+             select * from unnest($2::uuid[], $3::text[], $4::smallint[], $5::text[], $6::text[],
+                 $7::uuid[], $8::numeric[], $9::text[], $10::bigint[])
+                 as told (item_id, barcode, status, material_type, loan_type,
+                     location_id, price, price_currency, revision)
+         ), own as (
+             insert into item_circulation (item_id) select item_id from told order by item_id
+             on conflict do nothing
+         )
+         insert into item_projection (item_id, barcode, status, material_type, loan_type,
+             location_id, price, price_currency, generation, revision)
+         select item_id, barcode, status, material_type, loan_type,
+             location_id, price, price_currency, $1, revision
+         from told order by item_id
+         on conflict (item_id) do update set
+             barcode = excluded.barcode, status = excluded.status,
+             material_type = excluded.material_type, loan_type = excluded.loan_type,
+             location_id = excluded.location_id,
+             price = excluded.price, price_currency = excluded.price_currency,
+             generation = excluded.generation, revision = excluded.revision, place = excluded.place
+         where (item_projection.generation, item_projection.revision) < (excluded.generation, excluded.revision)",
+        generation,
+        &column(&rows, |row| row.item_id),
+        &column(&rows, |row| row.barcode.clone()),
+        &column(&rows, |row| number(row.status.into())),
+        &column(&rows, |row| row.material_type.clone()),
+        &column(&rows, |row| row.loan_type.clone()),
+        &column(&rows, |row| row.location_id) as _,
+        &column(&rows, |row| row.price.map(Money::amount)) as _,
+        &column(&rows, |row| row.price.map(|price| price.currency().code().to_owned())) as _,
+        &column(&rows, |row| row.revision),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+pub(crate) async fn put_units(
+    connection: &mut PgConnection,
+    generation: i64,
+    rows: Vec<UnitRow>,
+) -> Result<(), sqlx::Error> {
+    let rows = newest(rows, |row| row.unit_id, |row| row.revision);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into location_projection (unit_id, kind, parent_id, code, generation, revision)
+         select unit_id, kind, parent_id, code, $1, revision
+         from unnest($2::uuid[], $3::smallint[], $4::uuid[], $5::text[], $6::bigint[])
+             as told (unit_id, kind, parent_id, code, revision)
+         order by unit_id
+         on conflict (unit_id) do update set
+             kind = excluded.kind, parent_id = excluded.parent_id, code = excluded.code,
+             generation = excluded.generation, revision = excluded.revision
+         where (location_projection.generation, location_projection.revision)
+             < (excluded.generation, excluded.revision)",
+        generation,
+        &column(&rows, |row| row.unit_id),
+        &column(&rows, |row| number(row.kind.into())),
+        &column(&rows, |row| row.parent_id) as _,
+        &column(&rows, |row| row.code.clone()),
+        &column(&rows, |row| row.revision),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+pub(crate) async fn forget_catalog_before(
+    connection: &mut PgConnection,
+    generation: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from item_projection where generation < $1",
+        generation
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "delete from location_projection where generation < $1",
+        generation
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+pub(crate) async fn put_standings(
+    connection: &mut PgConnection,
+    generation: i64,
+    rows: Vec<StandingRow>,
+) -> Result<(), sqlx::Error> {
+    let rows = newest(rows, |row| row.patron_id, |row| row.revision);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let expirations = column(&rows, |row| row.expiration_date.map(ToSqlx::to_sqlx));
+    sqlx::query!(
+        "with told as (
+             select * from unnest($2::uuid[], $3::bytea[], $4::text[], $5::date[], $6::boolean[], $7::bigint[])
+                 as told (patron_id, barcode_hmac, patron_group, expiration_date, active, revision)
+         ), own as (
+             insert into patron_circulation (patron_id) select patron_id from told order by patron_id
+             on conflict do nothing
+         )
+         insert into patron_projection (patron_id, barcode_hmac, patron_group, expiration_date, active,
+             generation, revision)
+         select patron_id, barcode_hmac, patron_group, expiration_date, active, $1, revision
+         from told order by patron_id
+         on conflict (patron_id) do update set
+             barcode_hmac = excluded.barcode_hmac, patron_group = excluded.patron_group,
+             expiration_date = excluded.expiration_date, active = excluded.active,
+             generation = excluded.generation, revision = excluded.revision, place = excluded.place
+         where (patron_projection.generation, patron_projection.revision)
+             < (excluded.generation, excluded.revision)",
+        generation,
+        &column(&rows, |row| row.patron_id),
+        &column(&rows, |row| row.barcode_hmac.clone()) as _,
+        &column(&rows, |row| row.patron_group.clone()),
+        &expirations as _,
+        &column(&rows, |row| row.active),
+        &column(&rows, |row| row.revision),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+pub(crate) async fn put_blocks(
+    connection: &mut PgConnection,
+    generation: i64,
+    rows: Vec<BlockRow>,
+) -> Result<(), sqlx::Error> {
+    let rows = newest(rows, |row| row.block_id, |row| row.revision);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let expirations = column(&rows, |row| row.expiration_date.map(ToSqlx::to_sqlx));
+    sqlx::query!(
+        "insert into block_projection (block_id, patron_id, blocks_borrowing, blocks_renewals,
+             expiration_date, lifted, generation, revision)
+         select block_id, patron_id, blocks_borrowing, blocks_renewals, expiration_date, lifted, $1, revision
+         from unnest($2::uuid[], $3::uuid[], $4::boolean[], $5::boolean[], $6::date[], $7::boolean[], $8::bigint[])
+             as told (block_id, patron_id, blocks_borrowing, blocks_renewals, expiration_date, lifted, revision)
+         order by block_id
+         on conflict (block_id) do update set
+             patron_id = excluded.patron_id, blocks_borrowing = excluded.blocks_borrowing,
+             blocks_renewals = excluded.blocks_renewals, expiration_date = excluded.expiration_date,
+             lifted = excluded.lifted, generation = excluded.generation, revision = excluded.revision
+         where (block_projection.generation, block_projection.revision)
+             < (excluded.generation, excluded.revision)",
+        generation,
+        &column(&rows, |row| row.block_id),
+        &column(&rows, |row| row.patron_id),
+        &column(&rows, |row| row.blocks_borrowing),
+        &column(&rows, |row| row.blocks_renewals),
+        &expirations as _,
+        &column(&rows, |row| row.lifted),
+        &column(&rows, |row| row.revision),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+pub(crate) async fn forget_patrons_before(
+    connection: &mut PgConnection,
+    generation: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from patron_projection where generation < $1",
+        generation
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "delete from block_projection where generation < $1",
+        generation
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+pub(crate) async fn put_balances(
+    connection: &mut PgConnection,
+    generation: i64,
+    rows: Vec<BalanceRow>,
+) -> Result<(), sqlx::Error> {
+    let rows = newest(rows, |row| row.patron_id, |row| row.revision);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into balance_projection (patron_id, outstanding, currency, generation, revision)
+         select patron_id, outstanding, currency, $1, revision
+         from unnest($2::uuid[], $3::numeric[], $4::text[], $5::bigint[])
+             as told (patron_id, outstanding, currency, revision)
+         order by patron_id
+         on conflict (patron_id) do update set
+             outstanding = excluded.outstanding, currency = excluded.currency,
+             generation = excluded.generation, revision = excluded.revision
+         where (balance_projection.generation, balance_projection.revision)
+             < (excluded.generation, excluded.revision)",
+        generation,
+        &column(&rows, |row| row.patron_id),
+        &column(&rows, |row| row.outstanding.amount()),
+        &column(&rows, |row| row.outstanding.currency().code().to_owned()),
+        &column(&rows, |row| row.revision),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+pub(crate) async fn forget_billing_before(
+    connection: &mut PgConnection,
+    generation: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from balance_projection where generation < $1",
+        generation
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}

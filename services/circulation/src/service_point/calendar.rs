@@ -1,0 +1,342 @@
+//! When a service point is open: weekly hours, exceptions, its time zone.
+
+use jiff::civil::{Date, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+use crate::period::{date_of, end_of_day};
+
+/// Minutes of a day.
+pub const DAY_MINUTES: u16 = 24 * 60;
+/// How far a search for an open day or hour goes before it gives up: longer
+/// than any closing, short enough never to be felt.
+const SEARCH_DAYS: i64 = 400;
+
+/// From when to when, in minutes after midnight. `closes` at or before `opens`
+/// is on the next day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    /// Opens, 0 to 1,439.
+    pub opens: u16,
+    /// Closes, 0 to 1,440.
+    pub closes: u16,
+}
+
+impl Hours {
+    /// Minutes after the midnight at which the opening day began; beyond
+    /// 1,440 it is on the next day.
+    fn closes_after(self) -> u16 {
+        if self.closes > self.opens {
+            self.closes
+        } else {
+            self.closes + DAY_MINUTES
+        }
+    }
+}
+
+/// Hours on a day of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeeklyHours {
+    /// The day on which it opens.
+    pub day: Weekday,
+    /// From when to when.
+    pub hours: Hours,
+}
+
+/// Days with other hours, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoursException {
+    /// The first day.
+    pub first_date: Date,
+    /// The last day.
+    pub last_date: Date,
+    /// Why.
+    pub reason: String,
+    /// The hours on each of these days; `None`: closed.
+    pub hours: Option<Hours>,
+}
+
+/// A rule of opening hours that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoursFault {
+    /// Two hours, or two exceptions, cover the same time; the index of the
+    /// later one.
+    Overlap(&'static str, usize),
+    /// Something about one of them; its index and what.
+    Malformed(&'static str, usize, &'static str),
+}
+
+/// Weekly hours and exceptions that hold together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpeningHours {
+    weekly: Vec<WeeklyHours>,
+    exceptions: Vec<HoursException>,
+}
+
+/// When it opens and closes, as instants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenSpan {
+    /// Opens.
+    pub opens_at: Timestamp,
+    /// Closes.
+    pub closes_at: Timestamp,
+}
+
+impl OpeningHours {
+    /// Weekly hours and exceptions, in order.
+    ///
+    /// # Errors
+    /// [`HoursFault`] for the first rule broken.
+    pub fn new(
+        weekly: Vec<WeeklyHours>,
+        exceptions: Vec<HoursException>,
+    ) -> Result<Self, HoursFault> {
+        for (index, weekly) in weekly.iter().enumerate() {
+            check_hours("weekly_hours", index, weekly.hours)?;
+        }
+        for (index, exception) in exceptions.iter().enumerate() {
+            check_exception(index, exception)?;
+        }
+        if let Some(index) = overlapping_week(&weekly) {
+            return Err(HoursFault::Overlap("weekly_hours", index));
+        }
+        if let Some(index) = overlapping_exceptions(&exceptions) {
+            return Err(HoursFault::Overlap("exceptions", index));
+        }
+        Ok(Self { weekly, exceptions })
+    }
+
+    /// The weekly hours.
+    #[must_use]
+    pub fn weekly(&self) -> &[WeeklyHours] {
+        &self.weekly
+    }
+
+    /// The exceptions.
+    #[must_use]
+    pub fn exceptions(&self) -> &[HoursException] {
+        &self.exceptions
+    }
+
+    /// The hours that begin on a day.
+    fn beginning_on(&self, date: Date) -> Vec<Hours> {
+        let exception = self
+            .exceptions
+            .iter()
+            .find(|exception| exception.first_date <= date && date <= exception.last_date);
+        if let Some(exception) = exception {
+            return exception.hours.into_iter().collect();
+        }
+        let mut hours: Vec<Hours> = self
+            .weekly
+            .iter()
+            .filter(|weekly| weekly.day == date.weekday())
+            .map(|weekly| weekly.hours)
+            .collect();
+        hours.sort_by_key(|hours| hours.opens);
+        hours
+    }
+}
+
+fn check_hours(field: &'static str, index: usize, hours: Hours) -> Result<(), HoursFault> {
+    if hours.opens >= DAY_MINUTES {
+        return Err(HoursFault::Malformed(
+            field,
+            index,
+            "must open before 24:00",
+        ));
+    }
+    if hours.closes > DAY_MINUTES {
+        return Err(HoursFault::Malformed(field, index, "must close by 24:00"));
+    }
+    Ok(())
+}
+
+fn check_exception(index: usize, exception: &HoursException) -> Result<(), HoursFault> {
+    let malformed = |what| Err(HoursFault::Malformed("exceptions", index, what));
+    if exception.last_date < exception.first_date {
+        return malformed("must not end before it begins");
+    }
+    let days = (exception.last_date - exception.first_date).get_days();
+    if days > 366 {
+        return malformed("must not be longer than 366 days");
+    }
+    exception
+        .hours
+        .map_or(Ok(()), |hours| check_hours("exceptions", index, hours))
+}
+
+/// The index of weekly hours that overlap others, Sunday's past midnight
+/// against Monday's included.
+fn overlapping_week(weekly: &[WeeklyHours]) -> Option<usize> {
+    const WEEK_MINUTES: u32 = 7 * DAY_MINUTES as u32;
+    let mut spans: Vec<(u32, u32, usize)> = weekly
+        .iter()
+        .enumerate()
+        .map(|(index, weekly)| {
+            let day = u32::from(weekly.day.to_monday_zero_offset().unsigned_abs());
+            let midnight = day * u32::from(DAY_MINUTES);
+            let opens = midnight + u32::from(weekly.hours.opens);
+            let closes = midnight + u32::from(weekly.hours.closes_after());
+            (opens, closes, index)
+        })
+        .collect();
+    spans.sort_unstable();
+    let first_opens = spans.first()?.0;
+    let next_opens = spans.iter().skip(1).map(|span| span.0);
+    spans
+        .iter()
+        .zip(next_opens.chain([first_opens + WEEK_MINUTES]))
+        .find(|((_, closes, _), next_opens)| closes > next_opens)
+        .map(|((_, _, index), _)| *index)
+}
+
+fn overlapping_exceptions(exceptions: &[HoursException]) -> Option<usize> {
+    let mut spans: Vec<(Date, Date, usize)> = exceptions
+        .iter()
+        .enumerate()
+        .map(|(index, exception)| (exception.first_date, exception.last_date, index))
+        .collect();
+    spans.sort_unstable();
+    spans
+        .windows(2)
+        .find(|pair| pair[1].0 <= pair[0].1)
+        .map(|pair| pair[1].2)
+}
+
+/// A service point's hours in its time zone. One without any hours on record
+/// is taken to be always open: nobody said when it closes.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    /// Its time zone.
+    pub zone: TimeZone,
+    /// Its hours.
+    pub hours: OpeningHours,
+}
+
+impl Calendar {
+    fn hours_are_known(&self) -> bool {
+        !(self.hours.weekly.is_empty() && self.hours.exceptions.is_empty())
+    }
+
+    /// The civil date of an instant here.
+    #[must_use]
+    pub fn date_of(&self, instant: Timestamp) -> Date {
+        date_of(instant, &self.zone)
+    }
+
+    /// The last second of a day here.
+    #[must_use]
+    pub fn end_of_day(&self, date: Date) -> Timestamp {
+        end_of_day(date, &self.zone)
+    }
+
+    /// Whether it opens on that day. Hours past midnight belong to the day on
+    /// which they began.
+    #[must_use]
+    pub fn is_open_day(&self, date: Date) -> bool {
+        !self.hours_are_known() || !self.hours.beginning_on(date).is_empty()
+    }
+
+    /// That day or the first open one after it.
+    #[must_use]
+    pub fn open_day_from(&self, date: Date) -> Option<Date> {
+        days_from(date, 1).find(|date| self.is_open_day(*date))
+    }
+
+    /// That day or the last open one before it.
+    #[must_use]
+    pub fn open_day_until(&self, date: Date) -> Option<Date> {
+        days_from(date, -1).find(|date| self.is_open_day(*date))
+    }
+
+    fn spans_beginning_on(&self, date: Date) -> Vec<OpenSpan> {
+        let hours = self.hours.beginning_on(date);
+        hours
+            .into_iter()
+            .map(|hours| OpenSpan {
+                opens_at: self.instant(date, hours.opens),
+                closes_at: self.instant(date, hours.closes_after()),
+            })
+            .collect()
+    }
+
+    fn instant(&self, date: Date, minutes: u16) -> Timestamp {
+        let day = date
+            .checked_add(Span::new().days(i64::from(minutes / DAY_MINUTES)))
+            .unwrap_or(Date::MAX);
+        let minute = minutes % DAY_MINUTES;
+        let time = jiff::civil::time((minute / 60) as i8, (minute % 60) as i8, 0, 0);
+        self.zone
+            .to_timestamp(day.to_datetime(time))
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// The hours around an instant, closing time included.
+    #[must_use]
+    pub fn is_open_at(&self, instant: Timestamp) -> bool {
+        let today = self.date_of(instant);
+        !self.hours_are_known()
+            || days_from(today, -1)
+                .take(2)
+                .flat_map(|date| self.spans_beginning_on(date))
+                .any(|span| span.opens_at <= instant && instant <= span.closes_at)
+    }
+
+    /// The last closing time after `from` and not after `until`.
+    #[must_use]
+    pub fn last_closing(&self, from: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let earliest = self.date_of(from).yesterday().unwrap_or(Date::MIN);
+        days_from(self.date_of(until), -1)
+            .take_while(|date| *date >= earliest)
+            .flat_map(|date| self.spans_beginning_on(date).into_iter().rev())
+            .map(|span| span.closes_at)
+            .find(|closes_at| from < *closes_at && *closes_at <= until)
+    }
+
+    /// The first hours that begin after an instant.
+    #[must_use]
+    pub fn next_hours(&self, instant: Timestamp) -> Option<OpenSpan> {
+        days_from(self.date_of(instant), 1)
+            .flat_map(|date| self.spans_beginning_on(date))
+            .find(|span| span.opens_at > instant)
+    }
+
+    /// How many open seconds lie between two instants, a begun one counted.
+    #[must_use]
+    pub fn open_seconds(&self, from: Timestamp, until: Timestamp) -> i64 {
+        if !self.hours_are_known() {
+            return whole_seconds(from, until);
+        }
+        let (first, last) = (self.date_of(from), self.date_of(until));
+        let mut counted_until = from;
+        let mut seconds = 0;
+        let mut date = first.yesterday().unwrap_or(first);
+        while date <= last {
+            for span in self.spans_beginning_on(date) {
+                // Hours past midnight can reach into an exception's.
+                let begins = span.opens_at.max(counted_until);
+                let ends = span.closes_at.min(until);
+                if begins < ends {
+                    seconds += whole_seconds(begins, ends);
+                    counted_until = ends;
+                }
+            }
+            let Ok(tomorrow) = date.tomorrow() else { break };
+            date = tomorrow;
+        }
+        seconds
+    }
+}
+
+/// Seconds between two instants, a begun one counted.
+pub fn whole_seconds(from: Timestamp, until: Timestamp) -> i64 {
+    let micros = until.as_microsecond() - from.as_microsecond();
+    micros.max(0).div_euclid(1_000_000) + i64::from(micros.max(0) % 1_000_000 > 0)
+}
+
+/// A day and the ones after it (`step` 1) or before it (-1), as far as a
+/// search goes.
+fn days_from(date: Date, step: i64) -> impl Iterator<Item = Date> {
+    (0..=SEARCH_DAYS).map_while(move |days| date.checked_add(Span::new().days(days * step)).ok())
+}

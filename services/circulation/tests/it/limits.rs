@@ -1,0 +1,158 @@
+//! Limits hold while many ask at once.
+
+use carrel_proto::circulation::v1::*;
+use tokio::task::JoinSet;
+
+use crate::desk::*;
+
+async fn crowd(desk: &Desk, requests: Vec<CheckOutRequest>) -> Vec<String> {
+    let mut crowd = JoinSet::new();
+    for request in requests {
+        let mut loans = desk.loans();
+        crowd.spawn(async move {
+            match loans.check_out(request).await {
+                Ok(_) => "lent".to_owned(),
+                Err(status) => carrel_runtime::read::reason(&status).unwrap_or(status.to_string()),
+            }
+        });
+    }
+    crowd.join_all().await
+}
+
+fn count(outcomes: &[String], outcome: &str) -> usize {
+    outcomes.iter().filter(|told| *told == outcome).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_two_at_once_on_one_patron_get_exactly_five_loans() {
+    let desk = Desk::open().await;
+    let student = desk.student("S1").await;
+    desk.limits(PatronLimits {
+        patron_group: "student".into(),
+        max_loans: 5,
+        ..Default::default()
+    })
+    .await;
+    let mut requests = Vec::new();
+    for number in 0..32 {
+        let barcode = format!("3000{number}");
+        desk.book(&barcode).await;
+        requests.push(desk.lending(&barcode, "S1"));
+    }
+    let outcomes = crowd(&desk, requests).await;
+    assert_eq!(
+        (
+            count(&outcomes, "lent"),
+            count(&outcomes, "CHECK_OUT_BLOCKED")
+        ),
+        (5, 27)
+    );
+    assert_eq!(desk.counters(&student).await, (5, 0, 0));
+    let loans: i64 = sqlx::query_scalar("select count(*) from loan")
+        .fetch_one(&desk.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(loans, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_item_limit_of_a_policy_holds_and_frees_itself() {
+    let desk = Desk::open().await;
+    let guest = desk.student("G1").await;
+    let guest = desk
+        .patron(carrel_proto::patrons::v1::PatronStanding {
+            patron_group: "guest".into(),
+            ..guest
+        })
+        .await;
+    let mut requests = Vec::new();
+    for number in 0..16 {
+        let barcode = format!("3000{number}");
+        desk.book(&barcode).await;
+        requests.push(desk.lending(&barcode, "G1"));
+    }
+    let outcomes = crowd(&desk, requests).await;
+    assert_eq!(count(&outcomes, "lent"), 3);
+    let list = ListLoansRequest {
+        patron_id: guest.patron_id.clone(),
+        open_only: true,
+        ..Default::default()
+    };
+    let loans = desk
+        .loans()
+        .list_loans(list)
+        .await
+        .unwrap()
+        .into_inner()
+        .loans;
+    let barcode: String =
+        sqlx::query_scalar("select barcode from item_projection where item_id = $1")
+            .bind(loans[0].item_id.parse::<uuid::Uuid>().unwrap())
+            .fetch_one(&desk.database.pool)
+            .await
+            .unwrap();
+    desk.book("31000").await;
+    assert_eq!(
+        blocks(desk.check_out("31000", "G1").await),
+        [("ITEM_LIMIT".into(), true)]
+    );
+    desk.check_in(&barcode).await.unwrap();
+    desk.check_out("31000", "G1").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_two_patrons_at_once_on_one_item_make_one_loan() {
+    let desk = Desk::open().await;
+    desk.book("30001").await;
+    let mut requests = Vec::new();
+    for number in 0..32 {
+        let barcode = format!("S{number}");
+        desk.student(&barcode).await;
+        requests.push(desk.lending("30001", &barcode));
+    }
+    let outcomes = crowd(&desk, requests).await;
+    assert_eq!(
+        (
+            count(&outcomes, "lent"),
+            count(&outcomes, "ITEM_ALREADY_ON_LOAN")
+        ),
+        (1, 31)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lending_and_returning_at_once_keeps_the_counters_right() {
+    let desk = Desk::open().await;
+    let student = desk.student("S1").await;
+    let mut crowd = JoinSet::new();
+    for number in 0..8 {
+        let barcode = format!("3000{number}");
+        desk.book(&barcode).await;
+        let mut loans = desk.loans();
+        let (lending, returning) = (desk.lending(&barcode, "S1"), desk.returning(&barcode));
+        crowd.spawn(async move {
+            for round in 0..5 {
+                let lending = CheckOutRequest {
+                    request_id: id(),
+                    ..lending.clone()
+                };
+                loans.check_out(lending).await.unwrap();
+                if round < 4 || number % 2 == 0 {
+                    let returning = CheckInRequest {
+                        request_id: id(),
+                        ..returning.clone()
+                    };
+                    loans.check_in(returning).await.unwrap();
+                }
+            }
+        });
+    }
+    crowd.join_all().await;
+    assert_eq!(desk.counters(&student).await, (4, 0, 0));
+    let by_policy: serde_json::Value =
+        sqlx::query_scalar("select loans_by_policy from patron_circulation")
+            .fetch_one(&desk.database.pool)
+            .await
+            .unwrap();
+    assert_eq!(by_policy, serde_json::json!({"two-weeks": 4}));
+}

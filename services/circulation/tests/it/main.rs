@@ -1,0 +1,13 @@
+//! Circulation against a real PostgreSQL, over a real socket.
+#![allow(clippy::unwrap_used)]
+
+mod ageing;
+mod check_in;
+mod check_out;
+mod desk;
+mod limits;
+mod owner;
+mod projection;
+mod refused;
+mod renewal;
+mod set_up;
