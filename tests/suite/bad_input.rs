@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use carrel_proto::billing::v1::CreateAccountRequest;
 use carrel_proto::billing::v1::account_service_client::AccountServiceClient;
+use carrel_proto::billing::v1::fee_fine_service_client::FeeFineServiceClient;
+use carrel_proto::billing::v1::{
+    CreateAccountRequest, ListFeeFineOwnersRequest, ListFeeFineTypesRequest,
+};
 use carrel_proto::budgeting::v1::CreateEncumbranceRequest;
 use carrel_proto::budgeting::v1::encumbrance_service_client::EncumbranceServiceClient;
 use carrel_proto::catalog::v1::item_service_client::ItemServiceClient;
@@ -92,18 +95,27 @@ async fn money(known: &KnownSuite) {
             nanos,
         })
     };
+    let mut fees = FeeFineServiceClient::new(known.channel("billing"));
+    let owners = fees.list_fee_fine_owners(ListFeeFineOwnersRequest::default());
+    let owner = owners.await.unwrap().into_inner().fee_fine_owners.remove(0);
+    let types = fees.list_fee_fine_types(ListFeeFineTypesRequest::default());
+    let types = types.await.unwrap().into_inner().fee_fine_types;
+    let damaged = types
+        .iter()
+        .find(|kind| kind.code == "damaged-item")
+        .unwrap();
     let mut accounts = AccountServiceClient::new(known.channel("billing"));
     let mut encumbrances = EncumbranceServiceClient::new(known.channel("budgeting"));
     for (amount, expected) in [
         (usd(-5, 0), "AMOUNT_NOT_POSITIVE"),
         (usd(0, 0), "AMOUNT_NOT_POSITIVE"),
-        (usd(0, 1), "MONEY_MALFORMED"),
-        (usd(1, -1), "MONEY_MALFORMED"),
+        (usd(0, 1), "AMOUNT_MALFORMED"),
+        (usd(1, -1), "AMOUNT_MALFORMED"),
     ] {
         let charge = CreateAccountRequest {
             patron_id: request_id(),
-            fee_fine_owner_id: request_id(),
-            fee_fine_type_id: request_id(),
+            fee_fine_owner_id: owner.id.clone(),
+            fee_fine_type_id: damaged.id.clone(),
             amount: amount.clone(),
             request_id: request_id(),
             ..Default::default()

@@ -160,11 +160,8 @@ where
                 return Box::pin(async { Ok(response) });
             }
         };
-        let span = tracing::info_span!(
-            "rpc",
-            rpc.path = call.rpc,
-            trace_parent = call.trace_parent,
-        );
+        let span =
+            tracing::info_span!("rpc", rpc.path = call.rpc, trace_parent = call.trace_parent,);
         let started = Instant::now();
         request
             .extensions_mut()

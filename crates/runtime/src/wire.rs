@@ -1,5 +1,6 @@
 //! Reading and writing the wire's values: ids, dates, instants.
 
+use carrel_money::{Money, MoneyError};
 use carrel_proto::r#type::v1 as wire;
 use jiff::Timestamp;
 use jiff::civil;
@@ -126,6 +127,24 @@ pub fn date(field: &str, value: &wire::Date) -> Result<civil::Date, Refusal> {
         "DATE_MALFORMED",
         "is not a date with year, month and day",
     ))
+}
+
+/// Reads an amount of money.
+///
+/// # Errors
+/// CURRENCY_UNKNOWN, AMOUNT_TOO_LARGE or AMOUNT_MALFORMED, naming the field.
+pub fn money(field: &str, value: &wire::Money) -> Result<Money, Refusal> {
+    Money::try_from(value).map_err(|error| {
+        let reason = match error {
+            MoneyError::UnknownCurrency => "CURRENCY_UNKNOWN",
+            MoneyError::TooLarge => "AMOUNT_TOO_LARGE",
+            MoneyError::TooFine
+            | MoneyError::Malformed
+            | MoneyError::CurrencyMismatch(..)
+            | MoneyError::NoWeights => "AMOUNT_MALFORMED",
+        };
+        Refusal::field(field, reason, error.to_string())
+    })
 }
 
 /// Writes a date.

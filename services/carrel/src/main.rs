@@ -35,7 +35,7 @@ enum Command {
     Up(suite::UpArguments),
     /// Run one service
     #[command(subcommand)]
-    Serve(suite::ServeCommand),
+    Serve(Box<suite::ServeCommand>),
     /// Load records or patrons into a running suite
     #[command(subcommand)]
     Import(import::ImportCommand),
@@ -49,7 +49,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Program::parse().command {
-        Command::Serve(command) => return suite::serve(command),
+        Command::Serve(command) => return suite::serve(*command),
         Command::Demo(arguments) => run(demo::demo(arguments)),
         Command::Up(arguments) => run(suite::up(arguments)),
         Command::Import(command) => run(import::import(command)),

@@ -137,6 +137,57 @@ async fn each_event_takes_effect_once_with_two_replicas_kills_and_restarts() {
     replica.stop().await;
 }
 
+#[tokio::test]
+async fn of_a_batch_that_another_replica_took_in_part_only_the_rest_is_taken() {
+    let (owner, library) = (database().await, database().await);
+    let known = acquire(&owner.pool, 10).await;
+    let replica = Replica::start(owner.pool.clone()).await;
+    replica.has_numbered(10).await;
+    let follower = Follower::of_state(&library.pool, replica.client(), reading(&owner));
+    level(&owner.pool, &library.pool).await;
+    taken_up_to(&library.pool, 10).await;
+
+    // The other replica has the cursor's row, and this one waits for it with ten events in hand …
+    let mut other = library.pool.begin().await.unwrap();
+    sqlx::query("select 1 from feed_cursor for no key update")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let mut transaction = owner.pool.begin().await.unwrap();
+    for item in &known {
+        change(&mut transaction, *item).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    replica.wake.committed();
+    replica.has_numbered(20).await;
+    eventually("it waits for the row", PATIENCE, async || {
+        sqlx::query_scalar::<_, bool>(
+            "select true from pg_stat_activity where datname = current_database()
+             and wait_event_type = 'Lock' and query like '%feed_cursor%'",
+        )
+        .fetch_optional(&library.pool)
+        .await
+        .unwrap()
+    })
+    .await;
+    // … of which the other one has taken four.
+    sqlx::query("update feed_cursor set number = 14")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    other.commit().await.unwrap();
+
+    taken_up_to(&library.pool, 20).await;
+    let numbers: Vec<i64> = taken(&library.pool)
+        .await
+        .iter()
+        .map(|(n, _, _)| *n)
+        .collect();
+    assert_eq!(numbers, (15..=20).collect::<Vec<_>>());
+    follower.stop().await;
+    replica.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_look_up_that_races_the_feed_never_leaves_a_copy_older() {
     let (owner, library) = (database().await, database().await);

@@ -18,7 +18,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::owner::{ITEM_CHANGED, ItemChanged, PATIENCE, change_in_transaction};
+use crate::owner::{ITEM_CHANGED, ItemChanged, PATIENCE, change_in_transaction, sequence_all};
 
 /// The statuses this consumer knows; it learns the second by an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub struct Switches {
     pub other_types: Vec<String>,
     /// Batches are applied by one statement.
     pub is_fast: bool,
-    /// Items that change while a page is on its way.
+    /// Items that change, and whose changes are numbered, while a page is on
+    /// its way.
     pub busy: Vec<Uuid>,
     /// Editions after the first.
     pub upgrades: i64,
@@ -184,6 +185,9 @@ impl StateProjection for ItemCopies {
             change_in_transaction(&self.owner, *item)
                 .await
                 .map_err(|_| Status::unavailable("the owner's database"))?;
+        }
+        if !self.switches.busy.is_empty() {
+            sequence_all(&self.owner).await;
         }
         let next_page_token = match rows.last() {
             Some(last) if rows.len() == 10 => last.0.to_string(),

@@ -9,7 +9,7 @@ use carrel_database::Database;
 use carrel_outbox::Feed;
 use carrel_testkit::{eventually, postgres};
 use jiff::SignedDuration;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -121,7 +121,7 @@ async fn a_consumer_of_a_restored_owner_rebuilds_itself_while_events_go_on() {
     let (generation, _) = standing(&library.pool).await.unwrap();
 
     // The restore, under running services and a busy desk.
-    let desk = Desk::open(owner.pool.clone(), &replica, items.clone());
+    let desk = Desk::open(owner.pool.clone(), &replica, items[1..44].to_vec());
     administer(format!(
         "alter database {name} with allow_connections false"
     ))
@@ -238,6 +238,51 @@ async fn a_dump_without_its_sequence_draws_no_position_twice() {
     );
 }
 
+#[tokio::test]
+async fn a_server_that_keeps_its_identity_to_itself_still_shows_a_copy() {
+    let owner = database().await;
+    let name = owner.name();
+    let mut administrator = postgres_in(name).await;
+    sqlx::raw_sql("revoke execute on function pg_control_system() from public")
+        .execute(&mut administrator)
+        .await
+        .unwrap();
+    administrator.close().await.unwrap();
+    let feed =
+        |pool: &PgPool| Feed::new(Database::from_pool(pool.clone()), CancellationToken::new());
+    feed(&owner.pool).prepare().await.unwrap();
+    let epoch = epoch_of(&owner.pool).await;
+    assert!(!prepared_anew(&feed(&owner.pool), &owner.pool, &epoch).await);
+
+    cut(name).await;
+    administer(format!(
+        "create database {name}_copy template {name} owner carrel"
+    ))
+    .await;
+    let server = postgres().await;
+    let copy = PgPool::connect_with(server.options(&format!("{name}_copy")))
+        .await
+        .unwrap();
+    assert!(prepared_anew(&feed(&copy), &copy, &epoch).await);
+    assert!(!prepared_anew(&feed(&owner.pool), &owner.pool, &epoch).await);
+}
+
+/// A connection as administrator, to a database of the tests.
+async fn postgres_in(name: &str) -> PgConnection {
+    let server = postgres().await;
+    let administrator = server.administrator().await;
+    let role: String = {
+        let mut administrator = administrator;
+        sqlx::query_scalar("select current_user")
+            .fetch_one(&mut administrator)
+            .await
+            .unwrap()
+    };
+    PgConnection::connect_with(&server.options(name).username(&role))
+        .await
+        .unwrap()
+}
+
 async fn epoch_of(pool: &PgPool) -> Uuid {
     sqlx::query_scalar("select epoch from feed_head")
         .fetch_one(pool)
@@ -289,7 +334,7 @@ async fn a_consumer_behind_retention_rebuilds_itself_while_events_go_on() {
         .unwrap();
     assert_eq!(forgotten, 50);
 
-    let desk = Desk::open(owner.pool.clone(), &replica, items.clone());
+    let desk = Desk::open(owner.pool.clone(), &replica, items[1..24].to_vec());
     let busy = reading_busy(&owner.pool, &[items[0], items[24]]);
     let follower = Follower::of_state(&library.pool, replica.client(), busy);
     eventually("it was rebuilt", PATIENCE, async || {

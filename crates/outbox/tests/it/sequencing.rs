@@ -65,6 +65,55 @@ async fn a_late_commit_is_never_skipped() {
 }
 
 #[tokio::test]
+async fn an_event_between_its_position_and_its_row_is_waited_for() {
+    let TestDatabase { pool, .. } = &database().await;
+    // Stops an insert where its position is drawn and its row is not written.
+    sqlx::raw_sql(
+        "create function wait_at_the_gate() returns trigger language plpgsql as $$
+         begin
+             perform pg_advisory_xact_lock_shared(7);
+             return new;
+         end
+         $$;
+         create trigger gate before insert on outbox for each row
+             when (new.type = 'carrel.test.v1.ShelfRead') execute function wait_at_the_gate();",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    // Drawn first, since a sequence gives the transaction an id by itself
+    // whenever it writes to the log, on every thirty-second position.
+    let others = acquire(pool, 5).await;
+    let mut gate = pool.acquire().await.unwrap();
+    sqlx::query("select pg_advisory_lock(7)")
+        .execute(&mut *gate)
+        .await
+        .unwrap();
+    let (late, slow) = (Uuid::now_v7(), pool.clone());
+    let writing = tokio::spawn(async move {
+        let mut connection = slow.acquire().await.unwrap();
+        let event = NewEvent::of(late, &ShelfRead::default(), now());
+        append(&mut connection, &[event]).await.unwrap();
+    });
+    eventually("it is at the gate", PATIENCE, async || {
+        (drawn(pool).await == 6).then_some(())
+    })
+    .await;
+
+    for _ in 0..5 {
+        change_in_transaction(pool, others[0]).await.unwrap();
+        sequence_all(pool).await;
+    }
+    sqlx::query("select pg_advisory_unlock(7)")
+        .execute(&mut *gate)
+        .await
+        .unwrap();
+    writing.await.unwrap();
+    sequence_all(pool).await;
+    assert_eq!(numbered(pool).await.last(), Some(&(11, late)));
+}
+
+#[tokio::test]
 async fn a_position_whose_transaction_rolls_back_leaves_no_gap() {
     let TestDatabase { pool, .. } = &database().await;
     let items = acquire(pool, 1).await;

@@ -3028,7 +3028,7 @@ pub mod policy_service_client {
     /// version it was made under.
     ///
     /// Errors of what creates one: POLICY_MALFORMED, PERIOD_OUT_OF_RANGE,
-    /// MONEY_MALFORMED, CODE_MALFORMED (INVALID_ARGUMENT), each with the field.
+    /// AMOUNT_MALFORMED, CODE_MALFORMED (INVALID_ARGUMENT), each with the field.
     #[derive(Debug, Clone)]
     pub struct PolicyServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3425,7 +3425,7 @@ pub mod policy_service_server {
     /// version it was made under.
     ///
     /// Errors of what creates one: POLICY_MALFORMED, PERIOD_OUT_OF_RANGE,
-    /// MONEY_MALFORMED, CODE_MALFORMED (INVALID_ARGUMENT), each with the field.
+    /// AMOUNT_MALFORMED, CODE_MALFORMED (INVALID_ARGUMENT), each with the field.
     #[derive(Debug)]
     pub struct PolicyServiceServer<T> {
         inner: Arc<T>,

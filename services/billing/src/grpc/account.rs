@@ -7,7 +7,7 @@ use carrel_runtime::{Call, Page, Refusal, page, wire};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Rpcs, actor, amount, money, unknown_value};
+use super::{Rpcs, actor, amount, unknown_value};
 use crate::account::model::Tender;
 use crate::account::{self, ManualCharge, Note};
 use crate::message;
@@ -31,7 +31,7 @@ impl AccountService for Rpcs {
             amount: request
                 .amount
                 .as_ref()
-                .map(|value| money("amount", value))
+                .map(|value| wire::money("amount", value))
                 .transpose()?,
             comment: wire::text("comment", &request.comment, 0, LONGEST_COMMENT)?.to_owned(),
         };

@@ -6,7 +6,7 @@ use carrel_runtime::{Call, Page, Refusal, page, wire};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Rpcs, kind, money};
+use super::{Rpcs, kind};
 use crate::fee_fine::model::{FeeFineType, Owner};
 use crate::{columns, fee_fine, message};
 
@@ -62,7 +62,7 @@ impl FeeFineService for Rpcs {
             default_amount: wanted
                 .default_amount
                 .as_ref()
-                .map(|value| money("fee_fine_type.default_amount", value))
+                .map(|value| wire::money("fee_fine_type.default_amount", value))
                 .transpose()?,
         };
         let fee_fine_type = fee_fine::create_type(&self.billing, &key, fee_fine_type).await?;

@@ -42,12 +42,7 @@ fn actor(call: &Call) -> Actor {
 
 /// An amount that must be there.
 fn amount(field: &str, value: &Option<wire_type::Money>) -> Result<Money, Refusal> {
-    money(field, wire::required(field, value)?)
-}
-
-fn money(field: &str, value: &wire_type::Money) -> Result<Money, Refusal> {
-    Money::try_from(value)
-        .map_err(|error| Refusal::field(field, "AMOUNT_MALFORMED", error.to_string()))
+    wire::money(field, wire::required(field, value)?)
 }
 
 fn kind(field: &str, value: i32) -> Result<FeeFineKind, Refusal> {

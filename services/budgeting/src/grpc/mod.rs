@@ -9,7 +9,7 @@ mod structure;
 use std::sync::Arc;
 
 use carrel_database::Database;
-use carrel_money::{Money, MoneyError};
+use carrel_money::Money;
 use carrel_outbox::Wake;
 use carrel_proto::budgeting::v1::budget_code_service_server::BudgetCodeServiceServer;
 use carrel_proto::budgeting::v1::budget_journal_service_server::BudgetJournalServiceServer;
@@ -81,15 +81,5 @@ fn page<K: serde::de::DeserializeOwned>(
 
 /// Reads the field `amount`.
 fn amount(value: &Option<wire_type::Money>) -> Result<Money, Refusal> {
-    Money::try_from(wire::required("amount", value)?).map_err(|error| {
-        let reason = match error {
-            MoneyError::UnknownCurrency => "CURRENCY_UNKNOWN",
-            MoneyError::TooLarge => "AMOUNT_TOO_LARGE",
-            MoneyError::TooFine
-            | MoneyError::Malformed
-            | MoneyError::CurrencyMismatch(..)
-            | MoneyError::NoWeights => "AMOUNT_MALFORMED",
-        };
-        Refusal::field("amount", reason, error.to_string())
-    })
+    wire::money("amount", wire::required("amount", value)?)
 }

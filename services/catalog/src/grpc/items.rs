@@ -73,8 +73,7 @@ fn replacement_price(item: &WireItem) -> Result<Option<Money>, Refusal> {
     let Some(price) = &item.replacement_price else {
         return Ok(None);
     };
-    let price = Money::try_from(price)
-        .map_err(|error| Refusal::field(FIELD, "MONEY_MALFORMED", error.to_string()))?;
+    let price = wire::money(FIELD, price)?;
     if price.is_negative() {
         return Err(Refusal::field(
             FIELD,

@@ -6,6 +6,7 @@
 mod availability;
 mod copies;
 mod desk;
+#[path = "../../../../crates/marc/tests/it/explained.rs"]
 mod explained;
 mod items;
 mod loads;

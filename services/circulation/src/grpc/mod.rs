@@ -37,13 +37,10 @@ fn known<E: TryFrom<i32> + Default + PartialEq>(field: &str, value: i32) -> Resu
     }
 }
 
-fn money(field: &str, money: &WireMoney) -> Result<Money, Refusal> {
-    Money::try_from(money)
-        .map_err(|error| Refusal::field(field, "MONEY_MALFORMED", error.to_string()))
-}
-
 fn optional_money(field: &str, value: Option<&WireMoney>) -> Result<Option<Money>, Refusal> {
-    value.map(|value| money(field, value)).transpose()
+    value
+        .map(|value| carrel_runtime::wire::money(field, value))
+        .transpose()
 }
 
 fn period(field: &str, period: &wire::Period, least: i32) -> Result<Period, Refusal> {

@@ -15,9 +15,7 @@ use carrel_runtime::wire::{self, required};
 use carrel_runtime::{Call, Refusal, page};
 use tonic::{Request, Response, Status};
 
-use super::{
-    LARGEST_PAGE, PAGE, money, optional_money, optional_period, period, to_period, unspecified,
-};
+use super::{LARGEST_PAGE, PAGE, optional_money, optional_period, period, to_period, unspecified};
 use crate::Circulation;
 use crate::policy;
 use crate::policy::model::{
@@ -311,7 +309,7 @@ fn to_loan_policy(policy: Policy<LoanTerms>) -> WireLoan {
 fn fine_terms(given: &WireFine) -> Result<FineTerms, Refusal> {
     let (amount, interval) = ("overdue_fine_policy.amount", "overdue_fine_policy.interval");
     Ok(FineTerms {
-        amount: money(amount, required(amount, &given.amount)?)?,
+        amount: wire::money(amount, required(amount, &given.amount)?)?,
         interval: period(interval, required(interval, &given.interval)?, 1)?,
         maximum: optional_money("overdue_fine_policy.maximum", given.maximum.as_ref())?,
         count_closed: given.count_closed,
