@@ -52,7 +52,7 @@ def main(data, item, patron, service_point="ALDM-CIRC"):
         from carrel.circulation.v1 import loan_pb2, loan_pb2_grpc
         from carrel.circulation.v1 import service_point_pb2, service_point_pb2_grpc
 
-        with grpc.insecure_channel(address.removeprefix("http://")) as channel:
+        with grpc.insecure_channel(address) as channel:
             points = service_point_pb2_grpc.ServicePointServiceStub(channel).ListServicePoints(
                 service_point_pb2.ListServicePointsRequest(), metadata=metadata
             )

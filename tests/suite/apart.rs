@@ -55,8 +55,8 @@ impl ApartSuite {
         let mut endpoints = BTreeMap::from([("sis".to_owned(), sis.url())]);
         let mut databases = BTreeMap::new();
         for (service, _) in SERVICES {
-            let url = format!("http://127.0.0.1:{}", free_port());
-            endpoints.insert(service.to_owned(), url);
+            let address = format!("127.0.0.1:{}", free_port());
+            endpoints.insert(service.to_owned(), address);
             databases.insert(service, TestDatabase::empty().await);
         }
         let token = issuer.issue(
@@ -95,18 +95,21 @@ impl ApartSuite {
     pub fn run(&mut self, service: &'static str) {
         let (_, peers) = SERVICES.iter().find(|(name, _)| *name == service).unwrap();
         let mut command = carrel();
-        let address = self.known.endpoints[service].trim_start_matches("http://");
-        command.args(["serve", service, "--listen", address]);
+        command.args(["serve", service, "--listen", &self.known.endpoints[service]]);
         command.args(["--database-url", &self.databases[service].url]);
         command.args(["--trusted-keys", &self.key("trusted.json")]);
         command.args(["--service-key", &self.key("key.pem")]);
         command.args(["--barcode-key", &self.key("barcode.key")]);
         for peer in *peers {
-            command.args(["--peer", &format!("{peer}={}", self.known.endpoints[*peer])]);
+            command.args([
+                "--peer",
+                &format!("{peer}=http://{}", self.known.endpoints[*peer]),
+            ]);
         }
         if service == "billing" {
             command.args(["--sis-url", &self.sis.url()]);
             command.args(["--sis-api-key-file", &self.key("sis.key")]);
+            command.args(["--sis-deadline", "3"]);
         }
         self.processes
             .insert(service, ChildProcess::spawn(service, &mut command));

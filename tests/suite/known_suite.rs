@@ -46,7 +46,8 @@ impl KnownSuite {
     }
 
     pub fn channel(&self, service: &str) -> Authorized {
-        let endpoint = Endpoint::from_shared(self.endpoints[service].clone()).unwrap();
+        let url = format!("http://{}", self.endpoints[service]);
+        let endpoint = Endpoint::from_shared(url).unwrap();
         InterceptedService::new(endpoint.connect_lazy(), self.bearer.clone())
     }
 

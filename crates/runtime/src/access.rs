@@ -203,4 +203,36 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn every_list_is_read_in_pages() {
+        let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
+        for method in pool
+            .services()
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+        {
+            // A service follows a handful of feeds, known when it is built.
+            let bounded = method.name() == "ListFeedConsumers";
+            if bounded
+                || !(method.name().starts_with("List") || method.name().starts_with("Search"))
+            {
+                continue;
+            }
+            for field in ["page_size", "page_token"] {
+                assert!(
+                    method.input().get_field_by_name(field).is_some(),
+                    "{} has no {field}",
+                    method.full_name()
+                );
+            }
+            assert!(
+                method
+                    .output()
+                    .get_field_by_name("next_page_token")
+                    .is_some(),
+                "{} has no next_page_token",
+                method.full_name()
+            );
+        }
+    }
 }

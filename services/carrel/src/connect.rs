@@ -42,9 +42,14 @@ impl Suite {
         value.set_sensitive(true);
         let channels = addresses
             .iter()
-            .map(|(service, url)| {
-                let endpoint = Endpoint::from_shared(url.clone())
-                    .with_context(|| format!("the address of {service} is not a URL: {url}"))?
+            .map(|(service, address)| {
+                let url = if address.contains("://") {
+                    address.clone()
+                } else {
+                    format!("http://{address}")
+                };
+                let endpoint = Endpoint::from_shared(url)
+                    .with_context(|| format!("the address of {service} is none: {address}"))?
                     .connect_timeout(Duration::from_secs(5))
                     .tcp_nodelay(true);
                 Ok((service.clone(), endpoint.connect_lazy()))

@@ -63,6 +63,7 @@ pub struct LocalSuite {
     billing: Option<BillingProcess>,
     sis: sis::Running,
     postgres: Option<PrivatePostgres>,
+    /// host:port of each service, and the URL of the student-account system.
     endpoints: BTreeMap<String, String>,
     token: String,
 }
@@ -79,10 +80,7 @@ impl LocalSuite {
         let sis = start_sis(&folder, &keys, sis_listen, options.clock_begins.is_some()).await?;
         let mut endpoints = BTreeMap::from([("sis".to_owned(), sis.url())]);
         for (service, listener) in SERVICES.iter().zip(&listeners) {
-            endpoints.insert(
-                service.name.to_owned(),
-                format!("http://{}", listener.local_addr()?),
-            );
+            endpoints.insert(service.name.to_owned(), listener.local_addr()?.to_string());
         }
 
         let mut services = Vec::new();
@@ -281,7 +279,10 @@ fn arguments(
     flag("--service-key", keys.token_key.clone().into());
     flag("--barcode-key", keys.barcode_key.clone().into());
     for peer in service.peers {
-        flag("--peer", format!("{peer}={}", endpoints[*peer]).into());
+        flag(
+            "--peer",
+            format!("{peer}=http://{}", endpoints[*peer]).into(),
+        );
     }
     if service.name == "billing" {
         flag("--sis-url", endpoints["sis"].clone().into());
@@ -289,6 +290,11 @@ fn arguments(
     }
     if options.clock_begins.is_some() {
         arguments.push("--movable-clock".into());
+        if service.name == "billing" {
+            // The simulator beside it is quick, and so is the look-up after a
+            // crash: a posting is left alone until its exchange must be over.
+            arguments.push("--sis-deadline=3".into());
+        }
     }
     arguments
 }
