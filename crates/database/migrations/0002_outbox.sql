@@ -10,7 +10,7 @@ create table outbox (
     -- The transaction must have its id before it draws a position: the
     -- sequencer reasons from ids to positions. CASE fixes that order.
     position bigint not null default (
-        case when true then nextval('outbox_position') end
+        case when pg_current_xact_id() is not null then nextval('outbox_position') end
     ),
     event_id uuid not null,
     type text not null,

@@ -147,19 +147,7 @@ impl ApplyError {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Poison(_) => false,
-            Self::Database(sqlx::Error::Database(error)) => error
-                .code()
-                .is_some_and(|code| PASSING.iter().any(|class| code.starts_with(class))),
-            Self::Database(error) => matches!(
-                error,
-                sqlx::Error::Io(_)
-                    | sqlx::Error::Tls(_)
-                    | sqlx::Error::Protocol(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::PoolClosed
-                    | sqlx::Error::WorkerCrashed
-                    | sqlx::Error::BeginFailed
-            ),
+            Self::Database(error) => passes(error),
         }
     }
 
@@ -177,6 +165,23 @@ impl ApplyError {
             }
             Self::Database(_) => "the database failed".to_owned(),
         }
+    }
+}
+
+/// Whether a database's error passes without anybody's doing.
+pub(crate) fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| PASSING.iter().any(|class| code.starts_with(class))),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        _ => false,
     }
 }
 

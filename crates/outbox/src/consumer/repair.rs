@@ -2,10 +2,11 @@
 
 use carrel_database::{Claim, Database, DatabaseFailure, RequestKey, claim, transact};
 use jiff::Timestamp;
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::projection::{ApplyError, Projection};
+use super::parked::ParkedRow;
+use super::projection::{ApplyError, Projection, passes};
 use super::{Core, cursor, parked};
 use crate::place::Place;
 
@@ -26,16 +27,6 @@ pub(crate) enum RepairError {
     Database(#[from] sqlx::Error),
 }
 
-impl RepairError {
-    fn passing(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Database(error) => Self::Database(error),
-            // Not reached: poison does not pass.
-            ApplyError::Poison(_) => Self::NotPoison,
-        }
-    }
-}
-
 impl DatabaseFailure for RepairError {
     fn database(&self) -> Option<&sqlx::Error> {
         match self {
@@ -45,11 +36,14 @@ impl DatabaseFailure for RepairError {
     }
 }
 
+/// The event that failed, and why.
+type Failed = (Uuid, String);
+
 /// What a replay did.
 #[derive(Debug, Default)]
 pub(crate) struct Replayed {
     pub applied_count: usize,
-    pub failed: Option<(Uuid, String)>,
+    pub failed: Option<Failed>,
 }
 
 impl<P: Projection> Core<P> {
@@ -79,33 +73,9 @@ impl<P: Projection> Core<P> {
             let row = cursor::lock(connection, self.feed).await?;
             let waiting =
                 parked::of_subject(connection, self.feed, subject_id, REPLAY_LIMIT).await?;
-            let mut applied = Vec::new();
-            let mut failed = None;
-            for parked in &waiting {
-                let Some(event) = parked.event() else {
-                    failed = Some((parked.event_id, "it can't be decoded".to_owned()));
-                    break;
-                };
-                // A savepoint each, so that the effect of those before stays.
-                let mut savepoint = connection.begin().await?;
-                let one = std::slice::from_ref(&event);
-                match self
-                    .projection
-                    .apply_all(&mut savepoint, row.generation, one)
-                    .await
-                {
-                    Ok(()) => savepoint.commit().await?,
-                    Err(error) if error.is_passing() => {
-                        return Err(RepairError::passing(error));
-                    }
-                    Err(error) => {
-                        savepoint.rollback().await?;
-                        failed = Some((parked.event_id, error.cause()));
-                        break;
-                    }
-                }
-                applied.push(parked.event_id);
-            }
+            let (applied, failed) = self
+                .apply_parked(connection, row.generation, &waiting)
+                .await?;
             if applied.is_empty() && failed.is_some() {
                 // Nothing was done, so the same request may try again.
                 return Ok(Replayed {
@@ -125,6 +95,39 @@ impl<P: Projection> Core<P> {
                 Err(_) => Err(RepairError::RequestReused),
             }
         })
+    }
+
+    /// Applies events up to the first that fails; each in a savepoint, so that
+    /// the effect of those before it stays.
+    async fn apply_parked(
+        &self,
+        connection: &mut PgConnection,
+        generation: i64,
+        waiting: &[ParkedRow],
+    ) -> Result<(Vec<Uuid>, Option<Failed>), sqlx::Error> {
+        let mut applied = Vec::new();
+        for parked in waiting {
+            let Some(event) = parked.event() else {
+                let cause = "it can't be decoded".to_owned();
+                return Ok((applied, Some((parked.event_id, cause))));
+            };
+            let mut savepoint = connection.begin().await?;
+            let one = std::slice::from_ref(&event);
+            let outcome = self
+                .projection
+                .apply_all(&mut savepoint, generation, one)
+                .await;
+            match outcome {
+                Ok(()) => savepoint.commit().await?,
+                Err(ApplyError::Database(error)) if passes(&error) => return Err(error),
+                Err(error) => {
+                    savepoint.rollback().await?;
+                    return Ok((applied, Some((parked.event_id, error.cause()))));
+                }
+            }
+            applied.push(parked.event_id);
+        }
+        Ok((applied, None))
     }
 }
 

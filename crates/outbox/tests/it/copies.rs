@@ -22,9 +22,9 @@ use crate::owner::{ITEM_CHANGED, ItemChanged, PATIENCE, change_in_transaction, s
 
 /// The statuses this consumer knows; it learns the second by an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status1(i32);
+pub struct KnownStatus(i32);
 
-impl TryFrom<i32> for Status1 {
+impl TryFrom<i32> for KnownStatus {
     type Error = ();
 
     fn try_from(value: i32) -> Result<Self, ()> {
@@ -146,7 +146,7 @@ impl Projection for ItemCopies {
     ) -> Result<(), ApplyError> {
         let message: ItemChanged = decode(event)?;
         if !self.switches.knows_withdrawn.load(Ordering::SeqCst) {
-            known::<Status1>(message.status, "status")?;
+            known::<KnownStatus>(message.status, "status")?;
         }
         let item: Uuid = event.subject_id.parse().unwrap();
         let row = (item, message.revision, message.shelf, message.status);
