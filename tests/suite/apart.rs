@@ -14,7 +14,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::known_suite::KnownSuite;
-use crate::program::{carrel, open_folder, printed};
+use crate::program::{SAMPLE_DAY, carrel, open_folder, printed};
 
 const READY: Duration = Duration::from_secs(60);
 
@@ -33,6 +33,7 @@ pub struct ApartSuite {
     databases: BTreeMap<&'static str, TestDatabase>,
     pub known: KnownSuite,
     pub sis: sis::Running,
+    sample_day: Timestamp,
     folder: TempDir,
 }
 
@@ -45,12 +46,13 @@ impl ApartSuite {
         let jwks = serde_json::to_vec(&issuer.jwks()).unwrap();
         std::fs::write(folder.path().join("trusted.json"), jwks).unwrap();
         std::fs::write(folder.path().join("sis.key"), "secret").unwrap();
-        let sis = sis::start(sis::Config::on_loopback(
-            folder.path().join("sis"),
-            "secret",
-        ))
-        .await
-        .unwrap();
+        let mut config = sis::Config::on_loopback(folder.path().join("sis"), "secret");
+        config.movable_clock = true;
+        let sis = sis::start(config).await.unwrap();
+        let sample_day: Timestamp = SAMPLE_DAY.parse().unwrap();
+        let moved = reqwest::Client::new().put(format!("{}/admin/clock", sis.url()));
+        let moved = moved.json(&serde_json::json!({"now": sample_day})).send().await;
+        moved.unwrap().error_for_status().unwrap();
 
         let mut endpoints = BTreeMap::from([("sis".to_owned(), sis.url())]);
         let mut databases = BTreeMap::new();
@@ -74,6 +76,7 @@ impl ApartSuite {
             databases,
             known: KnownSuite::new(endpoints, &token),
             sis,
+            sample_day,
             folder,
         };
         for (service, _) in SERVICES {
@@ -100,6 +103,8 @@ impl ApartSuite {
         command.args(["--trusted-keys", &self.key("trusted.json")]);
         command.args(["--service-key", &self.key("key.pem")]);
         command.args(["--barcode-key", &self.key("barcode.key")]);
+        let offset = self.sample_day.duration_since(Timestamp::now()).as_secs();
+        command.args(["--movable-clock", &format!("--clock-offset={offset}")]);
         for peer in *peers {
             command.args([
                 "--peer",

@@ -7,8 +7,9 @@ use carrel_proto::billing::v1::fee_fine_service_client::FeeFineServiceClient;
 use carrel_proto::billing::v1::{
     CreateAccountRequest, ListFeeFineOwnersRequest, ListFeeFineTypesRequest,
 };
-use carrel_proto::budgeting::v1::CreateEncumbranceRequest;
+use carrel_proto::budgeting::v1::budget_service_client::BudgetServiceClient;
 use carrel_proto::budgeting::v1::encumbrance_service_client::EncumbranceServiceClient;
+use carrel_proto::budgeting::v1::{CreateEncumbranceRequest, ListBudgetsRequest};
 use carrel_proto::catalog::v1::item_service_client::ItemServiceClient;
 use carrel_proto::catalog::v1::record_service_client::RecordServiceClient;
 use carrel_proto::catalog::v1::{
@@ -106,6 +107,9 @@ async fn money(known: &KnownSuite) {
         .unwrap();
     let mut accounts = AccountServiceClient::new(known.channel("billing"));
     let mut encumbrances = EncumbranceServiceClient::new(known.channel("budgeting"));
+    let mut budgets = BudgetServiceClient::new(known.channel("budgeting"));
+    let listed = budgets.list_budgets(ListBudgetsRequest::default());
+    let budget = listed.await.unwrap().into_inner().budgets.remove(0);
     for (amount, expected) in [
         (usd(-5, 0), "AMOUNT_NOT_POSITIVE"),
         (usd(0, 0), "AMOUNT_NOT_POSITIVE"),
@@ -123,7 +127,7 @@ async fn money(known: &KnownSuite) {
         let refused = accounts.create_account(charge).await.unwrap_err();
         assert_eq!(reason(&refused), expected, "billing {amount:?}");
         let order = CreateEncumbranceRequest {
-            budget_id: request_id(),
+            budget_id: budget.id.clone(),
             budget_code: "11-0-52030-613000-6300".into(),
             amount: amount.clone(),
             description: "an order".into(),

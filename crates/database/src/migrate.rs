@@ -50,7 +50,14 @@ pub fn with_foundation(service: &Migrator) -> Migrator {
 /// [`MigrateError`], each with what to do.
 pub async fn migrate(database: &Database, service: &Migrator) -> Result<(), MigrateError> {
     let migrator = with_foundation(service);
-    tokio::time::timeout(MIGRATION_DEADLINE, migrator.run(database.pool()))
+    let run = async {
+        // The lock that makes replicas wait for each other is the session's,
+        // and a migration that fails does not give it back: the session goes.
+        let mut session = database.pool().acquire().await?;
+        session.close_on_drop();
+        migrator.run_direct(None, &mut *session, false).await
+    };
+    tokio::time::timeout(MIGRATION_DEADLINE, run)
         .await
         .map_err(|_| MigrateError::TooLong)?
         .map_err(|error| match error {

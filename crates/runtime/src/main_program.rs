@@ -50,13 +50,32 @@ where
         running.name(),
         running.address()
     );
+    let input_ended = input_ended(settings.end_with_input);
     tokio::select! {
-        () = asked_to_end() => {
-            running.stop().await;
+        () = async { tokio::select! { () = asked_to_end() => {}, () = input_ended => {} } } => {
+            // Whoever asks a second time does not want to wait.
+            tokio::select! {
+                () = running.stop() => {}
+                () = asked_to_end() => {}
+            }
             Ok(ExitCode::SUCCESS)
         }
         () = running.ended() => Ok(ExitCode::FAILURE),
     }
+}
+
+/// Waits until standard input ends, where that is wanted: for ever where not.
+async fn input_ended(wanted: bool) {
+    if !wanted {
+        return std::future::pending().await;
+    }
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // A thread of its own: a read that nothing ends would hold the runtime.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = sender.send(());
+    });
+    let _ = receiver.await;
 }
 
 /// Waits for Ctrl-C or SIGTERM.

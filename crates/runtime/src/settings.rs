@@ -8,6 +8,9 @@ use std::str::FromStr;
 use clap::Args;
 use jiff::SignedDuration;
 
+/// How far a movable clock may be from the machine's, in seconds: a century.
+const FURTHEST_CLOCK: i64 = 100 * 366 * 24 * 3600;
+
 /// What every service is told when it starts. Each flag can also be given as
 /// an environment variable.
 #[derive(Debug, Clone, Args)]
@@ -62,13 +65,18 @@ pub struct Settings {
     #[arg(long, env = "CARREL_MOVABLE_CLOCK")]
     pub movable_clock: bool,
 
+    /// End when standard input does: a child that must not outlive its parent
+    #[arg(long, hide = true)]
+    pub end_with_input: bool,
+
     /// With a movable clock: how far ahead of the machine it starts, in seconds; may be negative
     #[arg(
         long,
         env = "CARREL_CLOCK_OFFSET",
         default_value_t = 0,
         value_name = "SECONDS",
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = clap::value_parser!(i64).range(-FURTHEST_CLOCK..=FURTHEST_CLOCK)
     )]
     pub clock_offset: i64,
 }

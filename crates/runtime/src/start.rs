@@ -40,6 +40,8 @@ use crate::{BarcodeKey, access};
 const DRAIN: Duration = Duration::from_secs(10);
 /// Between two tries to get the database ready.
 const READY_RETRY: Duration = Duration::from_secs(1);
+/// Between two looks at the database of a running service.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// How long the answer to a request id is kept.
 const REQUESTS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How long events are kept.
@@ -156,7 +158,15 @@ impl Running {
     /// Waits until it has ended by itself, which it does only where a part of
     /// it fails, or by `shutdown` of its context.
     pub async fn ended(&mut self) {
-        let _ = (&mut self.ended).await;
+        // A handle that has told its outcome must not be asked again.
+        if !self.ended.is_finished() {
+            let _ = (&mut self.ended).await;
+        }
+    }
+
+    /// Asks it to end, as [`Running::stop`] does, without waiting.
+    pub fn end_soon(&self) {
+        self.context.shutdown.cancel();
     }
 
     /// Takes no new calls, lets the running ones end, and stops.
@@ -336,6 +346,7 @@ impl Supervisor {
                     }
                 }
                 _ = &mut serving => tracing::error!(service = self.name, "the server ended; stopping"),
+                () = self.watch_database() => {}
             }
         }
         self.report(ServingStatus::NotServing).await;
@@ -353,8 +364,10 @@ impl Supervisor {
                 "calls or background work did not end in time"
             );
             serving.abort();
+            running.abort_all();
         }
-        self.context.database.pool().close().await;
+        // A database that answers nothing must not hold the process.
+        let _ = tokio::time::timeout(DRAIN, self.context.database.pool().close()).await;
         tracing::info!(service = self.name, "stopped");
     }
 
@@ -396,6 +409,35 @@ impl Supervisor {
         }
     }
 
+    /// Tells load balancers, while the service runs, whether its database can
+    /// be reached.
+    async fn watch_database(&self) {
+        loop {
+            tokio::time::sleep(WATCH_EVERY).await;
+            let lost = match self.context.database.ping().await {
+                // A busy pool is load, not loss.
+                Ok(()) | Err(sqlx::Error::PoolTimedOut) => None,
+                Err(error) => Some(format!("its database can't be reached: {error}")),
+            };
+            let is_ready = *self.ready.borrow();
+            match lost {
+                None if !is_ready => {
+                    self.report(ServingStatus::Serving).await;
+                    self.ready.send_replace(true);
+                    self.readiness.send_replace(Readiness::Ready);
+                    tracing::info!(service = self.name, "ready again");
+                }
+                Some(cause) if is_ready => {
+                    self.report(ServingStatus::NotServing).await;
+                    self.ready.send_replace(false);
+                    tracing::error!(service = self.name, cause, "not ready any more");
+                    self.readiness.send_replace(Readiness::NotReady(cause));
+                }
+                None | Some(_) => {}
+            }
+        }
+    }
+
     async fn prepare(&self) -> Result<(), String> {
         let database = &self.context.database;
         database
@@ -413,7 +455,7 @@ impl Supervisor {
     }
 }
 
-/// Forgets answered requests and old events, a batch at a time.
+/// Forgets answered requests and old events.
 async fn forget(context: Context) {
     loop {
         tokio::select! {
@@ -423,8 +465,15 @@ async fn forget(context: Context) {
         let now = context.clock.now();
         let forgotten = async {
             let mut connection = context.database.pool().acquire().await?;
-            let requests =
-                carrel_database::forget_before(&mut connection, now - REQUESTS_KEPT).await?;
+            let mut requests = 0;
+            loop {
+                let batch =
+                    carrel_database::forget_before(&mut connection, now - REQUESTS_KEPT).await?;
+                if batch == 0 {
+                    break;
+                }
+                requests += batch;
+            }
             let events = context.feed.forget_before(now - EVENTS_KEPT).await?;
             Ok::<_, sqlx::Error>((requests, events))
         };

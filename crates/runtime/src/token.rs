@@ -20,7 +20,7 @@ const ISSUER: &str = "carrel";
 /// For whom tokens are.
 const AUDIENCE: &str = "carrel";
 /// How much two clocks may differ, in seconds.
-const LEEWAY_S: u64 = 30;
+const LEEWAY_S: i64 = 30;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
@@ -187,10 +187,13 @@ impl TokenVerifier {
             .map_err(|_| TokenRefused::Invalid)?
             .claims;
         let expires_at = Timestamp::from_second(claims.exp).map_err(|_| TokenRefused::Invalid)?;
-        if now > expires_at + SignedDuration::from_secs(LEEWAY_S as i64) {
+        let last = expires_at
+            .checked_add(SignedDuration::from_secs(LEEWAY_S))
+            .map_err(|_| TokenRefused::Invalid)?;
+        if now > last {
             return Err(TokenRefused::Expired);
         }
-        if claims.iat > now.as_second() + LEEWAY_S as i64 {
+        if claims.iat > now.as_second() + LEEWAY_S {
             return Err(TokenRefused::Invalid);
         }
         Ok(Caller::new(claims.sub, claims.grants, expires_at))

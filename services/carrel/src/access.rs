@@ -19,12 +19,7 @@ pub const TOKEN_FILE: &str = "token";
 #[group(required = true, multiple = true)]
 pub struct SuiteAccess {
     /// The data folder of a suite started with `carrel up --data DIR`
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "CARREL_DATA",
-        conflicts_with = "endpoints"
-    )]
+    #[arg(long, value_name = "DIR", env = "CARREL_DATA")]
     data: Option<PathBuf>,
 
     /// A JSON file that gives each service's address
@@ -40,8 +35,9 @@ impl SuiteAccess {
     /// Reads addresses and token, and prepares connections.
     pub fn connect(&self) -> anyhow::Result<Suite> {
         let endpoints = match (&self.data, &self.endpoints) {
-            (Some(data), _) => data.join(ENDPOINTS_FILE),
-            (None, Some(file)) => file.clone(),
+            // The folder may come from the environment, the file never does.
+            (_, Some(file)) => file.clone(),
+            (Some(data), None) => data.join(ENDPOINTS_FILE),
             (None, None) => bail!("say which suite: --data DIR or --endpoints FILE"),
         };
         let token = match &self.token_file {

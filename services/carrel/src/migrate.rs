@@ -22,8 +22,7 @@ pub struct MigrateArguments {
         long,
         value_name = "URL",
         env = "CARREL_DATABASE_URL",
-        hide_env_values = true,
-        conflicts_with = "data"
+        hide_env_values = true
     )]
     database_url: Option<String>,
 

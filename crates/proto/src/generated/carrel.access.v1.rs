@@ -2,7 +2,7 @@
 /// What a caller must hold to call an RPC.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Access {
-    /// The permission, such as "circulation.loans.create". Never empty.
+    /// The permission, such as "circulation.loans.check-out". Never empty.
     #[prost(string, tag = "1")]
     pub permission: ::prost::alloc::string::String,
     /// The request field from which the service finds the library whose grant is

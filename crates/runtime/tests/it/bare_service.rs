@@ -47,6 +47,7 @@ impl Keys {
             barcode_key: self.path("barcode.key"),
             peers: Vec::new(),
             movable_clock: true,
+            end_with_input: false,
             clock_offset: 0,
         }
     }

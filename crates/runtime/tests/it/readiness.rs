@@ -103,6 +103,92 @@ async fn a_newer_or_altered_database_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_old_replica_that_is_refused_holds_up_nobody() {
+    let database = TestDatabase::empty().await;
+    let keys = Keys::new();
+    let settings = keys.settings(&database.url);
+    let mut old = start_bare(&settings).await.unwrap();
+    old.ready(Duration::from_secs(20)).await.unwrap();
+    old.stop().await;
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (9999, 'of the future', true, '', 0)",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    let mut old = start_bare(&settings).await.unwrap();
+    eventually(
+        "the old replica is refused",
+        Duration::from_secs(10),
+        async || {
+            let error = old.ready(Duration::ZERO).await.unwrap_err();
+            error.to_string().contains("newer version").then_some(())
+        },
+    )
+    .await;
+
+    // It goes on trying; the lock that makes migrations wait must be free.
+    eventually(
+        "no session holds the migration's lock",
+        Duration::from_secs(10),
+        async || {
+            let held: i64 = sqlx::query_scalar(
+                "select count(*) from pg_locks where locktype = 'advisory' and granted
+                 and database = (select oid from pg_database where datname = current_database())",
+            )
+            .fetch_one(&database.pool)
+            .await
+            .unwrap();
+            (held == 0).then_some(())
+        },
+    )
+    .await;
+    old.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_ended_by_itself_can_still_be_stopped() {
+    let database = TestDatabase::empty().await;
+    let keys = Keys::new();
+    let mut service = start_bare(&keys.settings(&database.url)).await.unwrap();
+    service.ready(Duration::from_secs(20)).await.unwrap();
+    service.end_soon();
+    service.ended().await;
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_loses_its_database_says_so_and_comes_back() {
+    let database = TestDatabase::empty().await;
+    let (proxy, url) = database.behind_proxy().await;
+    let keys = Keys::new();
+    let mut service = start_bare(&keys.settings(&url)).await.unwrap();
+    service.ready(Duration::from_secs(20)).await.unwrap();
+    let health = HealthClient::new(connect(&service).await);
+    let is = async |status: ServingStatus| {
+        eventually(
+            "health follows the database",
+            Duration::from_secs(30),
+            async || {
+                let answer = health
+                    .clone()
+                    .check(HealthCheckRequest::default())
+                    .await
+                    .ok()?;
+                (answer.into_inner().status() == status).then_some(())
+            },
+        )
+        .await;
+    };
+    proxy.cut();
+    is(ServingStatus::NotServing).await;
+    proxy.restore();
+    is(ServingStatus::Serving).await;
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn a_wrong_configuration_is_told_at_once() {
     let database = TestDatabase::empty().await;
     let keys = Keys::new();

@@ -107,7 +107,6 @@ impl<'a> Day<'a> {
         let suite = local.connect()?;
         let mut clients = Clients::new(&suite)?;
         let clock = DemoClock::district()?;
-        clock.set_sis(&clients, BEGIN).await?;
         let (district, seeded) = sample::set_up(&mut clients)
             .await
             .context("the sample district can't be set up")?;

@@ -22,6 +22,9 @@ use self::day::{Day, Verdict};
 use self::stage::Stage;
 use crate::suite::{DataFolder, LocalSuite, SuiteOptions};
 
+/// The exit code of a program that was interrupted (128 + SIGINT).
+const INTERRUPTED: u8 = 130;
+
 /// How the day is played.
 #[derive(Debug, Args)]
 pub struct DemoArguments {
@@ -76,17 +79,29 @@ async fn play(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<
         clock_begins: Some(DemoClock::district()?.instant(day::BEGIN)?),
         ports_from: None,
         billing_apart: true,
+        operators_server: None,
     })
     .await?;
-    let verdict = match Day::begin(&mut suite, &mut stage, !arguments.json).await {
-        Ok(mut day) => day.play().await,
-        Err(error) => Err(error),
+    let played = async {
+        let mut day = Day::begin(&mut suite, &mut stage, !arguments.json).await?;
+        day.play().await
     };
-    let verdict = match verdict {
-        Ok(verdict) => verdict,
-        Err(error) => {
-            suite.stop().await?;
+    let played = tokio::select! {
+        played = played => Some(played),
+        () = carrel_runtime::asked_to_end() => None,
+    };
+    let verdict = match played {
+        Some(Ok(verdict)) => verdict,
+        Some(Err(error)) => {
+            if let Err(second) = suite.stop().await {
+                eprintln!("carrel: {second:#}");
+            }
             return Err(error);
+        }
+        None => {
+            suite.stop().await?;
+            eprintln!("carrel: the day was interrupted; nothing is left behind");
+            return Ok(ExitCode::from(INTERRUPTED));
         }
     };
     std::fs::write(

@@ -95,7 +95,9 @@ pub async fn load_roster(
     }
     progress.end();
     if !finished {
-        bail!("the patrons service ended the load without an answer; nothing was kept");
+        bail!(
+            "the patrons service ended the load without an answer: load the file again, rows are matched"
+        );
     }
     Ok(outcome)
 }

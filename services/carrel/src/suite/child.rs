@@ -49,7 +49,9 @@ impl BillingProcess {
             .arg("--listen")
             .arg(self.address.to_string())
             .arg(clock_offset(offset))
-            .stdin(Stdio::null())
+            // It ends when this process does, whatever ends that.
+            .arg("--end-with-input")
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
             .kill_on_drop(true)

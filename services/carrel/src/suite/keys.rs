@@ -46,11 +46,13 @@ impl Keys {
         } else {
             TokenIssuer::create(&self.token_key)?
         };
-        std::fs::write(
-            &self.trusted_keys,
-            serde_json::to_vec_pretty(&issuer.jwks())?,
-        )
-        .with_context(|| format!("{} can't be written", self.trusted_keys.display()))?;
+        // Keys of others, such as the district's identity provider, stand
+        // there too: the file is the operator's once it exists.
+        if !self.trusted_keys.exists() {
+            let jwks = serde_json::to_vec_pretty(&issuer.jwks())?;
+            std::fs::write(&self.trusted_keys, jwks)
+                .with_context(|| format!("{} can't be written", self.trusted_keys.display()))?;
+        }
         if !self.barcode_key.exists() {
             BarcodeKey::create(&self.barcode_key)?;
         }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use carrel_private_postgres::{Options, Place, PrivatePostgres};
+use carrel_proto::operations::v1::GetClockRequest;
+use carrel_proto::operations::v1::clock_service_client::ClockServiceClient;
 use carrel_runtime::{Grant, Running, TokenIssuer};
 use carrel_sis_simulator as sis;
 use clap::Parser as _;
@@ -20,7 +22,11 @@ use super::{DataFolder, Keys, SERVICES, Service};
 use crate::connect::Suite;
 
 /// An operator's own server instead of the private one.
-const DATABASE_URL_VARIABLE: &str = "CARREL_DATABASE_URL";
+pub(super) const DATABASE_URL_VARIABLE: &str = "CARREL_DATABASE_URL";
+/// Between two looks at whether the private PostgreSQL still runs.
+const POSTGRES_LOOK: Duration = Duration::from_secs(1);
+/// Between two questions whether a service is ready.
+const READY_LOOK: Duration = Duration::from_millis(50);
 /// How long the services may take to become ready.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long the development token is good for.
@@ -40,6 +46,8 @@ pub struct SuiteOptions {
     pub ports_from: Option<u16>,
     /// Whether billing runs in a process of its own, so that it can be killed.
     pub billing_apart: bool,
+    /// A PostgreSQL server of the operator's, instead of the private one.
+    pub operators_server: Option<String>,
 }
 
 impl SuiteOptions {
@@ -111,6 +119,12 @@ impl LocalSuite {
         }
 
         let token = development_token(&issuer);
+        if billing.is_some() {
+            ready(&Suite::new(endpoints.clone(), &token)?, "billing").await?;
+        }
+        if let Some(begin) = options.clock_begins {
+            set_sis_clock(&endpoints["sis"], begin).await?;
+        }
         folder.publish(&endpoints, &databases, &token)?;
         Ok(Self {
             folder,
@@ -138,31 +152,71 @@ impl LocalSuite {
         self.billing.as_mut()
     }
 
-    /// Waits until a service ends by itself, and says which.
+    /// Waits until a part ends by itself, and says which.
     pub async fn any_ended(&mut self) -> &'static str {
         let names: Vec<_> = self.services.iter().map(Running::name).collect();
+        let postgres = Self::postgres_ended(self.postgres.as_mut());
         let ends = self
             .services
             .iter_mut()
             .map(|service| Box::pin(service.ended()));
-        let ((), index, _) = futures::future::select_all(ends).await;
-        names[index]
+        tokio::select! {
+            ((), index, _) = futures::future::select_all(ends) => names[index],
+            () = postgres => "PostgreSQL",
+        }
     }
 
     /// Lets running calls end, then stops everything in the order in which
-    /// the parts need each other.
+    /// the parts need each other. Every part is stopped, whatever another one
+    /// answers; the first error is returned.
     pub async fn stop(self) -> anyhow::Result<()> {
+        let mut outcomes = Vec::new();
         if let Some(billing) = self.billing {
-            billing.stop().await?;
+            outcomes.push(billing.stop().await);
         }
         futures::future::join_all(self.services.into_iter().map(Running::stop)).await;
-        self.sis.stop().await?;
+        outcomes.push(self.sis.stop().await.map_err(Into::into));
         if let Some(postgres) = self.postgres {
-            postgres.stop().await?;
+            outcomes.push(postgres.stop().await.map_err(Into::into));
         }
         self.folder.retract();
-        Ok(())
+        outcomes.into_iter().collect()
     }
+
+    /// Waits until the private PostgreSQL, where there is one, has ended by
+    /// itself.
+    async fn postgres_ended(postgres: Option<&mut PrivatePostgres>) {
+        let Some(postgres) = postgres else {
+            return std::future::pending().await;
+        };
+        while matches!(postgres.exited(), Ok(None)) {
+            tokio::time::sleep(POSTGRES_LOOK).await;
+        }
+    }
+}
+
+/// Waits until a service in another process is ready.
+async fn ready(suite: &Suite, service: &str) -> anyhow::Result<()> {
+    let mut clock = ClockServiceClient::new(suite.channel(service)?);
+    let answers = async {
+        while clock.get_clock(GetClockRequest {}).await.is_err() {
+            tokio::time::sleep(READY_LOOK).await;
+        }
+    };
+    tokio::time::timeout(READY_DEADLINE, answers)
+        .await
+        .with_context(|| format!("the {service} service is not ready; its log says why"))
+}
+
+/// Sets the clock of the student-account system.
+async fn set_sis_clock(url: &str, now: Timestamp) -> anyhow::Result<()> {
+    let request = reqwest::Client::new().put(format!("{url}/admin/clock"));
+    let answer = request
+        .json(&serde_json::json!({"now": now}))
+        .send()
+        .await?;
+    answer.error_for_status()?;
+    Ok(())
 }
 
 /// A token with every permission, for development on this machine.
@@ -180,9 +234,9 @@ async fn databases(
     options: &SuiteOptions,
 ) -> anyhow::Result<(Option<PrivatePostgres>, BTreeMap<String, String>)> {
     let mut urls = BTreeMap::new();
-    if let Ok(server) = std::env::var(DATABASE_URL_VARIABLE) {
+    if let Some(server) = &options.operators_server {
         for service in SERVICES {
-            let url = operators_database(&server, service.name).await?;
+            let url = operators_database(server, service.name).await?;
             urls.insert(service.name.to_owned(), url);
         }
         return Ok((None, urls));

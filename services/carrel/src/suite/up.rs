@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use carrel_private_postgres::default_data_root;
 use clap::Args;
+use jiff::Timestamp;
 
-use super::start::{LocalSuite, SuiteOptions};
+use super::start::{DATABASE_URL_VARIABLE, LocalSuite, SuiteOptions};
 use super::{DataFolder, SERVICES};
 use crate::access::{ENDPOINTS_FILE, TOKEN_FILE};
 
@@ -21,6 +22,10 @@ pub struct UpArguments {
     /// The first of six ports in a row [default: any free ports]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..=65000))]
     ports_from: Option<u16>,
+
+    /// Begin at this time, with clocks that can be moved on; for demonstrations and tests only
+    #[arg(long, value_name = "INSTANT")]
+    clock_begins: Option<Timestamp>,
 }
 
 /// Runs until Ctrl-C, then lets running calls end.
@@ -34,9 +39,10 @@ pub async fn up(arguments: UpArguments) -> anyhow::Result<ExitCode> {
     let mut suite = LocalSuite::start(&SuiteOptions {
         folder: folder.clone(),
         durable: true,
-        clock_begins: None,
+        clock_begins: arguments.clock_begins,
         ports_from: arguments.ports_from,
         billing_apart: false,
+        operators_server: std::env::var(DATABASE_URL_VARIABLE).ok(),
     })
     .await?;
 
@@ -62,12 +68,16 @@ pub async fn up(arguments: UpArguments) -> anyhow::Result<ExitCode> {
         () = carrel_runtime::asked_to_end() => None,
         name = suite.any_ended() => Some(name),
     };
-    suite.stop().await?;
+    // Whoever asks a second time does not want to wait.
+    tokio::select! {
+        stopped = suite.stop() => stopped?,
+        () = carrel_runtime::asked_to_end() => anyhow::bail!("stopped at once, without draining"),
+    }
     match ended {
         None => {
             println!("Stopped; nothing was lost.");
             Ok(ExitCode::SUCCESS)
         }
-        Some(name) => anyhow::bail!("the {name} service ended by itself; its log says why"),
+        Some(name) => anyhow::bail!("{name} ended by itself; its log says why"),
     }
 }
