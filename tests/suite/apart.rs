@@ -51,7 +51,10 @@ impl ApartSuite {
         let sis = sis::start(config).await.unwrap();
         let sample_day: Timestamp = SAMPLE_DAY.parse().unwrap();
         let moved = reqwest::Client::new().put(format!("{}/admin/clock", sis.url()));
-        let moved = moved.json(&serde_json::json!({"now": sample_day})).send().await;
+        let moved = moved
+            .json(&serde_json::json!({"now": sample_day}))
+            .send()
+            .await;
         moved.unwrap().error_for_status().unwrap();
 
         let mut endpoints = BTreeMap::from([("sis".to_owned(), sis.url())]);

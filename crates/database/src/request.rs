@@ -19,7 +19,7 @@ pub struct RequestKey {
     pub rpc: &'static str,
     /// The caller's id for it.
     pub request_id: Uuid,
-    /// SHA-256 of the encoded request.
+    /// A keyed hash of the encoded request (HMAC-SHA-256).
     pub fingerprint: [u8; 32],
 }
 

@@ -57,8 +57,18 @@ impl BarcodeKey {
     /// The HMAC-SHA-256 of a barcode.
     #[must_use]
     pub fn hash(&self, barcode: &str) -> [u8; LENGTH] {
+        self.sign(barcode.as_bytes())
+    }
+
+    /// The fingerprint of a request. Keyed, since a request may hold a barcode
+    /// and little else that isn't known: a plain hash of it could be guessed.
+    pub(crate) fn fingerprint(&self, request: &[u8]) -> [u8; LENGTH] {
+        self.sign(&[b"request\0", request].concat())
+    }
+
+    fn sign(&self, bytes: &[u8]) -> [u8; LENGTH] {
         let mut hash = [0; LENGTH];
-        hash.copy_from_slice(hmac::sign(&self.0, barcode.as_bytes()).as_ref());
+        hash.copy_from_slice(hmac::sign(&self.0, bytes).as_ref());
         hash
     }
 }

@@ -4,9 +4,9 @@ use carrel_database::RequestKey;
 use prost::Message;
 use tonic::{Code, Request, Status};
 
+use crate::barcode::BarcodeKey;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
-use crate::token::sha256;
 use crate::wire;
 
 /// A call whose token and permission were checked.
@@ -20,6 +20,7 @@ pub struct Call {
     pub permission: &'static str,
     /// The W3C trace parent that came with the call.
     pub trace_parent: Option<String>,
+    pub(crate) key: BarcodeKey,
 }
 
 impl Call {
@@ -54,7 +55,7 @@ impl Call {
             caller: self.caller.subject().to_owned(),
             rpc: self.rpc,
             request_id: wire::id("request_id", request_id)?,
-            fingerprint: sha256(&request.encode_to_vec()),
+            fingerprint: self.key.fingerprint(&request.encode_to_vec()),
         })
     }
 

@@ -15,6 +15,7 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use crate::access::ACCESS;
+use crate::barcode::BarcodeKey;
 use crate::call::{Call, permission_denied};
 use crate::clock::Clock;
 use crate::refusal::Refusal;
@@ -39,6 +40,7 @@ pub struct AccessLayer(Arc<Gate>);
 #[derive(Debug)]
 struct Gate {
     verifier: TokenVerifier,
+    key: BarcodeKey,
     clock: Clock,
     ready: watch::Receiver<bool>,
 }
@@ -48,9 +50,10 @@ impl AccessLayer {
     /// `ready` is true. Tokens are checked by the machine's clock: a moved
     /// demonstration clock does not outdate them.
     #[must_use]
-    pub fn new(verifier: TokenVerifier, ready: watch::Receiver<bool>) -> Self {
+    pub fn new(verifier: TokenVerifier, key: BarcodeKey, ready: watch::Receiver<bool>) -> Self {
         Self(Arc::new(Gate {
             verifier,
+            key,
             clock: Clock::fixed(),
             ready,
         }))
@@ -122,6 +125,7 @@ impl Gate {
             rpc: access.rpc,
             permission: access.permission,
             trace_parent,
+            key: self.key.clone(),
         })
     }
 }

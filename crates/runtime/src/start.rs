@@ -301,7 +301,11 @@ async fn assemble(
         .add_service(reflection_alpha.build_v1alpha().expect(sound));
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .layer(AccessLayer::new(verifier, ready))
+        .layer(AccessLayer::new(
+            verifier,
+            context.barcode_key.clone(),
+            ready,
+        ))
         .add_routes(routes.routes());
     Assembled {
         server,

@@ -19,6 +19,11 @@ pub(crate) fn mark(posting_id: Uuid) -> String {
     format!("{MARK}{posting_id}")
 }
 
+/// Whether a charge bears a posting's id.
+pub(crate) fn bears_mark(posting_id: Uuid, charge: &SisCharge) -> bool {
+    marks(charge).any(|marked| marked == posting_id)
+}
+
 /// Finds a posting among the charges of its student, period and destination.
 pub(crate) fn find(lookup: &PostingLookup, charges: Vec<SisCharge>) -> FindOutcome {
     let mut certain = Vec::new();
@@ -46,12 +51,7 @@ enum Likeness {
 }
 
 fn likeness(lookup: &PostingLookup, charge: &SisCharge) -> Likeness {
-    // A site may join all comments into one, or add its own around ours.
-    let marks = charge
-        .comments
-        .iter()
-        .flat_map(|comment| marks_in(comment))
-        .collect::<Vec<_>>();
+    let marks = marks(charge).collect::<Vec<_>>();
     if !marks.is_empty() {
         return if marks.contains(&lookup.posting_id) {
             Likeness::Same
@@ -59,8 +59,8 @@ fn likeness(lookup: &PostingLookup, charge: &SisCharge) -> Likeness {
             Likeness::Other
         };
     }
-    let same_values =
-        charge.amount == Some(lookup.amount) && charge.chargeable_on == Some(lookup.chargeable_on);
+    let same_date = lookup.chargeable_on.is_none() || charge.chargeable_on == lookup.chargeable_on;
+    let same_values = charge.amount == Some(lookup.amount) && same_date;
     let texts = || charge.description.iter().chain(&charge.comments);
     if texts().any(|text| names_reference(text, lookup.reference)) {
         // References are unique among Carrel's postings; only a reader's typing could put one elsewhere.
@@ -78,11 +78,13 @@ fn likeness(lookup: &PostingLookup, charge: &SisCharge) -> Likeness {
     }
 }
 
-fn marks_in(comment: &str) -> Vec<Uuid> {
-    let after_marks = comment.split(MARK).skip(1);
-    after_marks
-        .filter_map(|text| text.get(..ID_CHARACTERS)?.parse().ok())
-        .collect()
+/// The ids in a charge's comments. A site may join all comments into one, or add its own around ours.
+fn marks(charge: &SisCharge) -> impl Iterator<Item = Uuid> {
+    let after_marks = charge
+        .comments
+        .iter()
+        .flat_map(|comment| comment.split(MARK).skip(1));
+    after_marks.filter_map(|text| text.get(..ID_CHARACTERS)?.parse().ok())
 }
 
 fn names_reference(text: &str, reference: Reference) -> bool {
@@ -121,7 +123,7 @@ mod tests {
             academic_period_id: "period".to_owned(),
             funding_destination_id: "destination".to_owned(),
             amount: usd(1735),
-            chargeable_on: date(2026, 3, 2),
+            chargeable_on: Some(date(2026, 3, 2)),
         }
     }
 
@@ -218,6 +220,21 @@ mod tests {
         ] {
             assert_eq!(likeness(&lookup(), &charge), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn where_the_date_is_not_known_any_date_will_do() {
+        let undated = PostingLookup {
+            chargeable_on: None,
+            ..lookup()
+        };
+        let mut other_day = charge(1735, None, &[]);
+        other_day.chargeable_on = Some(date(2026, 2, 27));
+        assert_eq!(likeness(&lookup(), &other_day), Likeness::Other);
+        assert_eq!(likeness(&undated, &other_day), Likeness::Possible);
+        let text = format!("Library fee, ref {}", Reference::of(Uuid::from_u128(OURS)));
+        other_day.description = Some(text);
+        assert_eq!(likeness(&undated, &other_day), Likeness::Same);
     }
 
     #[test]

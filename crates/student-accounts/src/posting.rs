@@ -77,8 +77,8 @@ pub struct PostingLookup {
     pub funding_destination_id: String,
     /// The amount that was posted.
     pub amount: Money,
-    /// The date that was posted.
-    pub chargeable_on: Date,
+    /// The date that was posted; `None` where it is not known any more.
+    pub chargeable_on: Option<Date>,
 }
 
 impl From<&Posting> for PostingLookup {
@@ -90,7 +90,7 @@ impl From<&Posting> for PostingLookup {
             academic_period_id: posting.academic_period_id.clone(),
             funding_destination_id: posting.funding_destination_id.clone(),
             amount: posting.amount,
-            chargeable_on: posting.chargeable_on,
+            chargeable_on: Some(posting.chargeable_on),
         }
     }
 }

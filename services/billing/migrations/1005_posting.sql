@@ -54,6 +54,8 @@ create table posting (
     -- From when a look-up that finds nothing proves that the SIS never took it.
     absent_from timestamptz,
     problem text not null default '',
+    -- The epoch under which it was last looked up for a restore's sake.
+    looked_up_epoch uuid,
     -- How a settlement was matched; '' where there is none.
     settlement_basis text not null default '',
     created_at timestamptz not null,
@@ -99,3 +101,19 @@ create table posting_attempt (
 );
 
 create index posting_attempt_posting on posting_attempt (posting_id, id);
+
+-- Whether these books are the ones that posted last: one row. A restored
+-- database may have forgotten what it had posted.
+create table posting_trust (
+    singleton boolean not null default true,
+    -- The feed's epoch as of the last round; another one: it was restored.
+    epoch uuid not null,
+    -- Charges from before it may be posted already, whatever the books say;
+    -- null where the database was never restored. By the service's clock.
+    since timestamptz,
+    -- The same moment by the machine's clock.
+    noticed_at timestamptz,
+    constraint posting_trust_pkey primary key (singleton),
+    constraint posting_trust_is_one_row check (singleton),
+    constraint posting_trust_is_whole check ((since is null) = (noticed_at is null))
+);

@@ -186,6 +186,24 @@ pub(crate) fn sis_error_kind(error: &carrel_student_accounts::Error) -> &'static
     }
 }
 
+/// Whether the student-information system is not there, rather than refusing
+/// one question or answering it badly.
+#[must_use]
+pub(crate) fn is_away(error: &carrel_student_accounts::Error) -> bool {
+    use carrel_student_accounts::Error as Sis;
+    match error {
+        Sis::BadAddress(_)
+        | Sis::PlainHttp
+        | Sis::CaCertificates { .. }
+        | Sis::NoTls(_)
+        | Sis::Unavailable(_)
+        | Sis::NotAuthorised { .. } => true,
+        Sis::NotNeutral(_) | Sis::Refused { .. } | Sis::Unreadable(_) | Sis::Incomplete { .. } => {
+            false
+        }
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let constraint = error

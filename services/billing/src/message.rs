@@ -249,6 +249,7 @@ fn difference(difference: &Difference) -> pb::ReconciliationDifference {
         DifferenceKind::DoubledAtSis => Kind::DoubledAtSis,
         DifferenceKind::UnknownAtSis => Kind::UnknownAtSis,
         DifferenceKind::Ledger => Kind::Ledger,
+        DifferenceKind::NotListed => Kind::NotListed,
     };
     pb::ReconciliationDifference {
         kind: kind.into(),

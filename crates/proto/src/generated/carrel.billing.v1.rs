@@ -2162,6 +2162,9 @@ pub enum ReconciliationDifferenceKind {
     UnknownAtSis = 4,
     /// Posting and ledger disagree, or the ledger and the totals kept beside it.
     Ledger = 5,
+    /// The student-information system refuses to list this student account, or
+    /// lists it badly: not compared, and in none of the totals.
+    NotListed = 6,
 }
 impl ReconciliationDifferenceKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2176,6 +2179,7 @@ impl ReconciliationDifferenceKind {
             Self::DoubledAtSis => "RECONCILIATION_DIFFERENCE_KIND_DOUBLED_AT_SIS",
             Self::UnknownAtSis => "RECONCILIATION_DIFFERENCE_KIND_UNKNOWN_AT_SIS",
             Self::Ledger => "RECONCILIATION_DIFFERENCE_KIND_LEDGER",
+            Self::NotListed => "RECONCILIATION_DIFFERENCE_KIND_NOT_LISTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2187,6 +2191,7 @@ impl ReconciliationDifferenceKind {
             "RECONCILIATION_DIFFERENCE_KIND_DOUBLED_AT_SIS" => Some(Self::DoubledAtSis),
             "RECONCILIATION_DIFFERENCE_KIND_UNKNOWN_AT_SIS" => Some(Self::UnknownAtSis),
             "RECONCILIATION_DIFFERENCE_KIND_LEDGER" => Some(Self::Ledger),
+            "RECONCILIATION_DIFFERENCE_KIND_NOT_LISTED" => Some(Self::NotListed),
             _ => None,
         }
     }

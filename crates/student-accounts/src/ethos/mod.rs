@@ -143,7 +143,8 @@ impl Ethos {
         errors
     }
 
-    /// Looks for a posting among the charges of its student, period and destination.
+    /// Looks for a posting among the charges of its student, period and destination; what bears its id is it, even
+    /// where somebody has moved it since.
     ///
     /// # Errors
     /// As [`Ethos::list_charges`].
@@ -153,7 +154,8 @@ impl Ethos {
             academic_period_id: Some(lookup.academic_period_id.clone()),
             funding_destination_id: Some(lookup.funding_destination_id.clone()),
         };
-        let charges = self.list_charges(&filter).await?;
+        let mut charges = self.query_charges(&filter).await?;
+        charges.retain(|charge| may_be(lookup, &filter, charge));
         Ok(matching::find(lookup, charges))
     }
 
@@ -175,19 +177,17 @@ impl Ethos {
     /// # Errors
     /// The SIS could not be asked, or its answer not be read whole; a part is never returned.
     pub async fn list_charges(&self, filter: &AccountFilter) -> Result<Vec<SisCharge>, Error> {
+        let mut charges = self.query_charges(filter).await?;
+        charges.retain(|charge| is_among(filter, charge));
+        Ok(charges)
+    }
+
+    /// All charges that the site returns for a filter, whether they fit or not.
+    async fn query_charges(&self, filter: &AccountFilter) -> Result<Vec<SisCharge>, Error> {
         let charges: Vec<wire::Charge> = self
             .all_pages(CHARGES, filter, |charge: &wire::Charge| &charge.id)
             .await?;
-        let mut charges = charges.into_iter().map(SisCharge::from).collect::<Vec<_>>();
-        charges.retain(|charge| {
-            fits(&filter.student_id, &charge.student_id)
-                && fits(&filter.academic_period_id, &charge.academic_period_id)
-                && fits(
-                    &filter.funding_destination_id,
-                    &charge.funding_destination_id,
-                )
-        });
-        Ok(charges)
+        Ok(charges.into_iter().map(SisCharge::from).collect())
     }
 
     /// All payments that fit, from all pages.
@@ -280,10 +280,25 @@ impl Ethos {
     }
 }
 
-/// What a resource does not show may be what was asked for, as a site's own filter has let it through.
+/// A charge in the right place, or one that bears our mark wherever it is: somebody at the SIS has moved it.
+fn may_be(lookup: &PostingLookup, filter: &AccountFilter, charge: &SisCharge) -> bool {
+    is_among(filter, charge) || matching::bears_mark(lookup.posting_id, charge)
+}
+
+fn is_among(filter: &AccountFilter, charge: &SisCharge) -> bool {
+    fits(&filter.student_id, &charge.student_id)
+        && fits(&filter.academic_period_id, &charge.academic_period_id)
+        && fits(
+            &filter.funding_destination_id,
+            &charge.funding_destination_id,
+        )
+}
+
+/// What a resource does not show may be what was asked for, as a site's own filter has let it through. GUIDs mean the
+/// same in either case (RFC 9562).
 fn fits(wanted: &Option<String>, shown: &Option<String>) -> bool {
     match (wanted, shown) {
-        (Some(wanted), Some(shown)) => wanted == shown,
+        (Some(wanted), Some(shown)) => wanted.eq_ignore_ascii_case(shown),
         (None, _) | (_, None) => true,
     }
 }
@@ -349,6 +364,44 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn a_guid_in_capitals_is_the_same_guid() {
+        let id = |text: &str| Some(text.to_owned());
+        assert!(fits(&id("0e2c3a5b-7d"), &id("0E2C3A5B-7D")));
+        assert!(!fits(&id("0e2c3a5b-7d"), &id("0e2c3a5b-7e")));
+    }
+
+    #[test]
+    fn what_bears_our_mark_is_found_where_somebody_has_moved_it() {
+        let posting_id = carrel_ids::new_id();
+        let lookup = PostingLookup {
+            posting_id,
+            reference: carrel_ids::Reference::of(posting_id),
+            student_id: "student".to_owned(),
+            academic_period_id: "spring".to_owned(),
+            funding_destination_id: "library".to_owned(),
+            amount: carrel_money::Money::from_minor(1735, carrel_money::Currency::USD).unwrap(),
+            chargeable_on: None,
+        };
+        let filter = AccountFilter {
+            academic_period_id: Some("spring".to_owned()),
+            ..AccountFilter::default()
+        };
+        let mut charge = SisCharge {
+            sis_id: "sis".to_owned(),
+            student_id: Some("student".to_owned()),
+            academic_period_id: Some("summer".to_owned()),
+            funding_destination_id: Some("library".to_owned()),
+            amount: Some(lookup.amount),
+            chargeable_on: None,
+            description: None,
+            comments: vec![],
+        };
+        assert!(!may_be(&lookup, &filter, &charge));
+        charge.comments = vec![matching::mark(posting_id)];
+        assert!(may_be(&lookup, &filter, &charge));
     }
 
     /// Runs below, in a process that finds no CA certificates.

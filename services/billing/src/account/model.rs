@@ -251,6 +251,7 @@ impl Account {
         }
         self.remaining = less(self.remaining, amount, || Error::PaymentExceedsRemaining)?;
         self.paid = self.paid.plus(amount)?;
+        self.forget_loan();
         self.payment_status = if self.is_closed() {
             PaymentStatus::PaidFully
         } else {
@@ -277,6 +278,7 @@ impl Account {
         let amount = self.takes(amount)?;
         self.remaining = less(self.remaining, amount, || Error::WaiverExceedsRemaining)?;
         self.waived = self.waived.plus(amount)?;
+        self.forget_loan();
         self.payment_status = if self.is_closed() {
             PaymentStatus::WaivedFully
         } else {
@@ -329,6 +331,7 @@ impl Account {
         self.remaining = none;
         self.settled = none;
         self.paid = none;
+        self.forget_loan();
         self.payment_status = if untouched {
             PaymentStatus::CancelledItemReturned
         } else {
@@ -383,6 +386,7 @@ impl Account {
         self.remaining = self.remaining.minus(amount)?;
         self.at_sis = self.at_sis.minus(amount)?;
         self.settled = self.settled.plus(amount)?;
+        self.forget_loan();
         self.payment_status = if self.is_closed() {
             PaymentStatus::PaidFully
         } else {
@@ -397,6 +401,14 @@ impl Account {
                 Line::credit(LedgerAccount::SisClearing, amount),
             ],
         }))
+    }
+
+    /// The link between patron and loan goes with the last cent
+    /// (ARCHITECTURE §5.6).
+    fn forget_loan(&mut self) {
+        if self.is_closed() {
+            self.loan_id = None;
+        }
     }
 
     /// An amount that can be taken from what remains.

@@ -115,7 +115,7 @@ pub(crate) async fn insert_account(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Writes what a step changed. The link to the loan goes with the last cent.
+/// Writes what a step changed.
 pub(crate) async fn update_account(
     connection: &mut PgConnection,
     account: &Account,
@@ -123,7 +123,7 @@ pub(crate) async fn update_account(
     let updated = sqlx::query!(
         "update account
          set remaining = $2, paid = $3, waived = $4, credited = $5, settled = $6, at_sis = $7, payment_status = $8,
-             revision = $9, loan_id = case when $2::numeric = 0 then null else loan_id end
+             revision = $9, loan_id = $10
          where id = $1 and revision = $9::bigint - 1",
         account.id,
         account.remaining.amount(),
@@ -134,6 +134,7 @@ pub(crate) async fn update_account(
         account.at_sis.amount(),
         account.payment_status as PaymentStatus,
         account.revision,
+        account.loan_id,
     )
     .execute(connection)
     .await?;

@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::Attempt;
 use super::model::{Posting, PostingState, back_off, without_student};
-use super::store;
+use super::{store, trust};
 use crate::account::{self, Note};
-use crate::error::{Error, sis_error_kind};
+use crate::error::{Error, is_away, sis_error_kind};
 use crate::{Actor, Billing, Sis, message};
 
 /// A posting that is committed as handed over, and must be sent before its
@@ -26,23 +26,64 @@ pub(super) struct HandedOver {
     deadline: Instant,
 }
 
+/// Pending postings that one worker has taken.
+pub(super) struct Claimed {
+    /// Those to be sent.
+    pub(super) handed_over: Vec<HandedOver>,
+    /// How many there were, with those that turned out not to be sent.
+    pub(super) count: usize,
+}
+
+/// What an exchange came to.
+pub(super) struct Recorded {
+    /// Where the posting stands now.
+    pub(super) state: PostingState,
+    /// Whether the student-information system answered.
+    pub(super) is_answered: bool,
+}
+
 /// Takes pending postings that nobody else has and commits them as handed
 /// over, each with its attempt. From here on a crash leaves them to be looked
-/// up, not to be sent again.
+/// up, not to be sent again. What a restored database may have forgotten is
+/// looked up instead, and whose patron has no student account any more is not
+/// sent.
 pub(super) async fn claim_pending(
     billing: &Billing,
     sis: &Sis,
     limit: i64,
-) -> Result<Vec<HandedOver>, Error> {
+) -> Result<Claimed, Error> {
     // Taken before the lease, so that the sending ends before the lease does.
     let deadline = Instant::now() + sis.deadline();
     let at = billing.moment();
     let today = at.now.to_zoned(billing.zone.clone()).date();
     let claimed = transact!(billing.database, "hand_over_postings", |transaction| {
+        let Some(trust) = trust::find(transaction).await? else {
+            // Restored a moment ago: the next round notices it first.
+            return Ok::<_, Error>(Claimed {
+                handed_over: Vec::new(),
+                count: 0,
+            });
+        };
         let due = store::lock_due(transaction, PostingState::Pending, at.machine, limit).await?;
-        let mut claimed = Vec::with_capacity(due.len());
-        let mut events = Vec::with_capacity(due.len());
+        let account_ids: Vec<Uuid> = due.iter().map(|posting| posting.account_id).collect();
+        let mut standings = store::standings(transaction, &account_ids).await?;
+        let count = due.len();
+        let mut claimed = Vec::with_capacity(count);
+        let mut events = Vec::with_capacity(count);
         for mut posting in due {
+            let standing = standings
+                .remove(&posting.account_id)
+                .ok_or(Error::AccountNotFound)?;
+            let is_doubted = trust.doubts(&mut posting, standing.charged_at, sis.patience, at)?;
+            // A credit goes where its charge is.
+            if !is_doubted && !posting.amount.is_negative() {
+                posting.address_to(standing.student_id, at.now)?;
+            }
+            if posting.state != PostingState::Pending {
+                store::update_posting(transaction, &posting).await?;
+                events.push(message::posting_changed(&posting, at.now));
+                continue;
+            }
             let attempt_id = new_id();
             posting.submit(attempt_id, today, sis.patience, at)?;
             let attempt = Attempt {
@@ -66,9 +107,12 @@ pub(super) async fn claim_pending(
             });
         }
         carrel_outbox::append(transaction, &events).await?;
-        Ok::<_, Error>(claimed)
+        Ok(Claimed {
+            handed_over: claimed,
+            count,
+        })
     })?;
-    if !claimed.is_empty() {
+    if claimed.count > 0 {
         billing.committed();
     }
     Ok(claimed)
@@ -79,7 +123,7 @@ pub(super) async fn submit(
     billing: &Billing,
     sis: &Sis,
     handed_over: HandedOver,
-) -> Result<Option<PostingState>, Error> {
+) -> Result<Option<Recorded>, Error> {
     let outcome = send(sis, &handed_over).await;
     record(billing, &handed_over, outcome).await
 }
@@ -146,7 +190,7 @@ async fn record(
     billing: &Billing,
     handed_over: &HandedOver,
     outcome: PostOutcome,
-) -> Result<Option<PostingState>, Error> {
+) -> Result<Option<Recorded>, Error> {
     let at = billing.moment();
     let actor = Actor::billing();
     let id = handed_over.posting.id;
@@ -184,6 +228,8 @@ async fn record(
             }
             PostOutcome::Unknown { .. } => {}
         }
+        // It may have been paid or credited while it was away.
+        posting.follow(account.owed_here()?, at.now)?;
         store::update_posting(transaction, &posting).await?;
         events.push(message::posting_changed(&posting, at.now));
         carrel_outbox::append(transaction, &events).await?;
@@ -198,7 +244,13 @@ async fn record(
             tracing::error!(posting.id = %id, outcome = name, "an answer came too late; reconcile this posting");
         }
     }
-    Ok(state)
+    Ok(state.map(|state| Recorded {
+        state,
+        is_answered: match outcome {
+            PostOutcome::Accepted { .. } | PostOutcome::Rejected { .. } => true,
+            PostOutcome::NotSent { .. } | PostOutcome::Unknown { .. } => false,
+        },
+    }))
 }
 
 fn described(outcome: &PostOutcome, student_id: &str) -> (&'static str, String) {
@@ -219,6 +271,8 @@ enum Answer {
     Found(String),
     NotFound,
     Undecided(&'static str, String),
+    /// The student-information system is not there to ask.
+    Unanswered(&'static str),
 }
 
 /// Looks one posting up by what it carried, and records what that proves.
@@ -226,7 +280,7 @@ pub(super) async fn look_up(
     billing: &Billing,
     sis: &Sis,
     seen: Posting,
-) -> Result<Option<PostingState>, Error> {
+) -> Result<Option<Recorded>, Error> {
     let asked_at = billing.moment().machine;
     let answer = ask(sis, &seen).await;
     let at = billing.moment();
@@ -235,6 +289,7 @@ pub(super) async fn look_up(
         Answer::Found(_) => ("found", String::new()),
         Answer::NotFound => ("not found", String::new()),
         Answer::Undecided(name, detail) => (*name, detail.clone()),
+        Answer::Unanswered(detail) => ("failed", (*detail).to_owned()),
     };
     let attempt = Attempt {
         kind: "look-up".into(),
@@ -265,11 +320,13 @@ pub(super) async fn look_up(
                 events.extend(booked);
             }
             Answer::NotFound => posting.not_found(asked_at, at)?,
-            Answer::Undecided(_, _) => {
+            Answer::Undecided(_, _) | Answer::Unanswered(_) => {
                 let next = next_look_up(&posting, at.machine);
                 posting.still_unknown(&attempt.detail, next, at)?;
             }
         }
+        // It may have been paid or credited while nobody knew.
+        posting.follow(account.owed_here()?, at.now)?;
         store::update_posting(transaction, &posting).await?;
         if posting.state != PostingState::Unknown {
             events.push(message::posting_changed(&posting, at.now));
@@ -279,7 +336,10 @@ pub(super) async fn look_up(
     })?;
     billing.committed();
     tracing::info!(posting.id = %seen.id, outcome = name, "looked a posting up");
-    Ok(state)
+    Ok(state.map(|state| Recorded {
+        state,
+        is_answered: !matches!(answer, Answer::Unanswered(_)),
+    }))
 }
 
 /// The longer it is unknown, the more seldom it is looked up.
@@ -306,8 +366,9 @@ async fn ask(sis: &Sis, posting: &Posting) -> Answer {
                 charges.len()
             ),
         ),
+        Ok(Err(error)) if is_away(&error) => Answer::Unanswered(sis_error_kind(&error)),
         Ok(Err(error)) => Answer::Undecided("failed", sis_error_kind(&error).to_owned()),
-        Err(_) => Answer::Undecided("failed", "no answer in time".to_owned()),
+        Err(_) => Answer::Unanswered("no answer in time"),
     }
 }
 
@@ -322,6 +383,6 @@ fn lookup_of(posting: &Posting) -> Result<PostingLookup, String> {
         academic_period_id: posting.academic_period_id.clone(),
         funding_destination_id: posting.funding_destination_id.clone(),
         amount: posting.amount,
-        chargeable_on: posting.chargeable_on.ok_or("it bears no date")?,
+        chargeable_on: posting.chargeable_on,
     })
 }

@@ -1,5 +1,6 @@
 //! The accounts-receivable procedure: how a charge reaches the student account once, and its credit once.
 //!
+//! 0. [`trust`]: after a restore, what the books may have forgotten is looked up before it is posted.
 //! 1. [`lose_expired`]: what was handed over by a worker that never heard an answer is unknown.
 //! 2. [`select_ready`]: charges that are ready get a posting with where they go; so do credits.
 //! 3. [`look_up_unknown`]: the student-information system is asked for what is unknown. Nothing unknown is sent again
@@ -14,10 +15,13 @@ pub mod model;
 pub mod reconciliation;
 pub mod settlement;
 pub(crate) mod store;
+mod trust;
 pub mod worker;
 
 use carrel_database::{Claim, RequestKey, claim, transact};
+use exchange::Recorded;
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -82,20 +86,25 @@ impl Run {
 }
 
 /// Works the queue once for a caller, and asks what was paid. The same request
-/// again does nothing.
+/// again does nothing once it was done; one that failed may be repeated. Two at
+/// the same time both work, which posts nothing twice.
 ///
 /// # Errors
 /// [`Error::SisNotConfigured`], the database's.
 pub async fn run_for(billing: &Billing, key: &RequestKey) -> Result<Run, Error> {
     let now = billing.clock.now();
-    let claimed = transact!(billing.database, "claim_posting_run", |transaction| {
-        Ok::<_, Error>(claim(transaction, key, &[], now).await??)
-    })?;
+    // Not kept yet: only what is done is.
+    let mut look = billing.database.pool().begin().await?;
+    let claimed = claim(&mut look, key, &[], now).await??;
+    look.rollback().await?;
     if claimed != Claim::New {
         return Ok(Run::default());
     }
     let mut run = work_queue(billing).await?;
     run.settled = settlement::ask_what_was_paid(billing).await?;
+    transact!(billing.database, "claim_posting_run", |transaction| {
+        Ok::<_, Error>(claim(transaction, key, &[], now).await??)
+    })?;
     Ok(run)
 }
 
@@ -105,13 +114,29 @@ pub async fn run_for(billing: &Billing, key: &RequestKey) -> Result<Run, Error> 
 /// [`Error::SisNotConfigured`], the database's. That the student-information
 /// system is not there is no error: its postings wait.
 pub async fn work_queue(billing: &Billing) -> Result<Run, Error> {
+    Ok(work_round(billing).await?.0)
+}
+
+/// Whether the student-information system answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answering {
+    Yes,
+    /// A whole batch brought no answer: the round ends, the next one waits.
+    No,
+}
+
+/// Works the queue once, as far as the student-information system answers.
+async fn work_round(billing: &Billing) -> Result<(Run, Answering), Error> {
     let sis = billing.sis.as_deref().ok_or(Error::SisNotConfigured)?;
     let mut run = Run::default();
+    trust::notice_restore(billing, sis).await?;
     lose_expired(billing).await?;
     select_ready(billing, &mut run).await?;
-    look_up_unknown(billing, sis, &mut run).await?;
-    submit_pending(billing, sis, &mut run).await?;
-    Ok(run)
+    let mut answering = look_up_unknown(billing, sis, &mut run).await?;
+    if answering == Answering::Yes {
+        answering = submit_pending(billing, sis, &mut run).await?;
+    }
+    Ok((run, answering))
 }
 
 /// What was handed over and has no answer, since its worker died or was cut
@@ -263,74 +288,102 @@ async fn posting_of(
         next_attempt_at: at.machine,
         absent_from: None,
         problem: problem.to_owned(),
+        looked_up_epoch: None,
         settlement_basis: String::new(),
         created_at: at.now,
         updated_at: at.now,
     }))
 }
 
-/// Asks for each posting whose answer is lost.
-async fn look_up_unknown(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<(), Error> {
+/// Asks for each posting whose answer is lost and that is due as the round
+/// begins: a look-up that takes long does not keep the round for ever.
+async fn look_up_unknown(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<Answering, Error> {
+    let due_at = billing.moment().machine;
     loop {
-        let at = billing.moment();
+        let now = billing.moment().machine;
         let claimed = transact!(billing.database, "claim_unknown_postings", |transaction| {
             let mut due =
-                store::lock_due(transaction, PostingState::Unknown, at.machine, AT_ONCE).await?;
+                store::lock_due(transaction, PostingState::Unknown, due_at, AT_ONCE).await?;
             for posting in &mut due {
                 // Others leave it alone while it is looked up.
-                posting.next_attempt_at = at.machine + sis.patience.deadline;
+                posting.next_attempt_at = now + sis.patience.deadline;
                 store::update_posting(transaction, posting).await?;
             }
             Ok::<_, Error>(due)
         })?;
         let last = claimed.len() < AT_ONCE as usize;
-        let mut answers = futures::stream::iter(claimed)
-            .map(|posting| exchange::look_up(billing, sis, posting))
-            .buffer_unordered(AT_ONCE as usize);
-        while let Some(answer) = answers.next().await {
-            match recorded(answer) {
-                // Certainly not there: it is submitted in this same round.
-                Some(PostingState::Pending) | None => {}
-                Some(state) => run.count(state),
-            }
-        }
-        if last || billing.shutdown.is_cancelled() {
-            return Ok(());
+        let answers = claimed
+            .into_iter()
+            .map(|posting| exchange::look_up(billing, sis, posting));
+        let answering = exchange_all(answers, |state| match state {
+            // Certainly not there: it is submitted in this same round.
+            PostingState::Pending => {}
+            state => run.count(state),
+        })
+        .await;
+        if last || answering == Answering::No || billing.shutdown.is_cancelled() {
+            return Ok(answering);
         }
     }
 }
 
 /// Hands over what is pending, and stops where the student-information system
 /// turns out not to be there.
-async fn submit_pending(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<(), Error> {
+async fn submit_pending(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<Answering, Error> {
     loop {
         let claimed = exchange::claim_pending(billing, sis, AT_ONCE).await?;
-        let last = claimed.len() < AT_ONCE as usize;
-        let mut answers = futures::stream::iter(claimed)
-            .map(|handed_over| exchange::submit(billing, sis, handed_over))
-            .buffer_unordered(AT_ONCE as usize);
-        while let Some(answer) = answers.next().await {
-            if let Some(state) = recorded(answer) {
-                run.count(state);
-            }
+        let last = claimed.count < AT_ONCE as usize;
+        let answers = claimed
+            .handed_over
+            .into_iter()
+            .map(|handed_over| exchange::submit(billing, sis, handed_over));
+        let mut answering = exchange_all(answers, |state| run.count(state)).await;
+        if run.not_sent > 0 {
+            answering = Answering::No;
         }
-        if last || run.not_sent > 0 || billing.shutdown.is_cancelled() {
-            return Ok(());
+        if last || answering == Answering::No || billing.shutdown.is_cancelled() {
+            return Ok(answering);
         }
     }
 }
 
-/// An answer that could not be recorded is lost, and so looked up when its
-/// lease ends; it holds up no other posting.
-fn recorded(answer: Result<Option<PostingState>, Error>) -> Option<PostingState> {
-    answer.unwrap_or_else(|error| {
-        tracing::error!(%error, "a posting's answer could not be recorded");
-        None
-    })
+/// Does the exchanges of a batch at once and counts where they lead. An answer
+/// that could not be recorded is lost, and so looked up when its lease ends; it
+/// holds up no other posting.
+async fn exchange_all<F>(
+    exchanges: impl Iterator<Item = F>,
+    mut count: impl FnMut(PostingState),
+) -> Answering
+where
+    F: Future<Output = Result<Option<Recorded>, Error>>,
+{
+    let mut exchanges: FuturesUnordered<F> = exchanges.collect();
+    let mut answering = if exchanges.is_empty() {
+        Answering::Yes
+    } else {
+        Answering::No
+    };
+    while let Some(exchanged) = exchanges.next().await {
+        match exchanged {
+            Ok(Some(recorded)) => {
+                count(recorded.state);
+                if recorded.is_answered {
+                    answering = Answering::Yes;
+                }
+            }
+            // It had gone on without this answer.
+            Ok(None) => answering = Answering::Yes,
+            Err(error) => {
+                tracing::error!(%error, "a posting's answer could not be recorded");
+            }
+        }
+    }
+    answering
 }
 
 /// Gives a posting that waits for a person another try. Where it goes, and how
-/// much, is found anew.
+/// much, is found anew; it is cancelled where nothing is left to post, or nobody
+/// to post it to.
 ///
 /// # Errors
 /// [`Error::PostingNotFound`], [`Error::PostingNotWaiting`].
@@ -361,9 +414,6 @@ pub async fn retry(
                 academic_period_id: posting.academic_period_id.clone(),
             })
         } else {
-            if let Some(student_id) = store::find_student(transaction, account.patron_id).await? {
-                posting.student_id = student_id;
-            }
             let college = account.institution_code.as_deref().unwrap_or_default();
             let charged_on = account.charged_at.to_zoned(billing.zone.clone()).date();
             route::routing(transaction)
@@ -371,6 +421,11 @@ pub async fn retry(
                 .destination(college, account.kind, charged_on)
         };
         posting.retry(destination, at)?;
+        posting.follow(account.owed_here()?, at.now)?;
+        if posting.state != PostingState::Cancelled && !posting.amount.is_negative() {
+            let student_id = store::find_student(transaction, account.patron_id).await?;
+            posting.address_to(student_id, at.now)?;
+        }
         store::update_posting(transaction, &posting).await?;
         let event = message::posting_changed(&posting, at.now);
         carrel_outbox::append(transaction, &actor.caused(vec![event])).await?;

@@ -6,8 +6,10 @@
 //! Unrouted ⇄ Pending ──▶ Submitted ──▶ Acknowledged ──▶ Settled                           │
 //!    │ ▲       │  ▲           ├──────▶ Rejected ──(a person retries)──▶ Pending           │
 //!    │ └───────┘  └───────    └──────▶ Unknown ──▶ Acknowledged | Rejected ───────────────┘
-//!    └──────────┴─────────▶ Cancelled: nothing was left to post
+//!    └──────────┴─────────▶ Cancelled: nothing is left to post, or nobody to post it to
 //! ```
+//!
+//! After a database was restored, what waits and what is under way is doubted: it becomes Unknown and is looked up.
 
 use carrel_money::Money;
 use jiff::civil::Date;
@@ -40,7 +42,7 @@ pub enum PostingState {
     Settled,
     /// No route or no period; a person decides.
     Unrouted,
-    /// Nothing was left to post.
+    /// Nothing was left to post, or its patron has no student account any more.
     Cancelled,
 }
 
@@ -107,6 +109,8 @@ pub struct Posting {
     pub absent_from: Option<Timestamp>,
     /// Why it waits.
     pub problem: String,
+    /// The epoch under which it was last looked up for a restore's sake.
+    pub looked_up_epoch: Option<Uuid>,
     /// How a settlement was matched.
     pub settlement_basis: String,
     /// When it was made.
@@ -144,6 +148,14 @@ pub struct Patience {
     pub max_in_flight: SignedDuration,
 }
 
+impl Patience {
+    /// When what was begun at a time is there, or never will be.
+    #[must_use]
+    pub fn over_at(self, begun_at: Timestamp) -> Timestamp {
+        begun_at + self.deadline + self.max_in_flight
+    }
+}
+
 impl Posting {
     /// It is handed over: committed before a byte leaves.
     ///
@@ -162,7 +174,7 @@ impl Posting {
         self.chargeable_on = Some(chargeable_on);
         self.leased_until = Some(at.machine + patience.deadline);
         self.next_attempt_at = at.machine + patience.deadline;
-        self.absent_from = Some(at.machine + patience.deadline + patience.max_in_flight);
+        self.absent_from = Some(patience.over_at(at.machine));
         self.problem.clear();
         Ok(())
     }
@@ -215,6 +227,57 @@ impl Posting {
         self.leased_until = None;
         self.say(problem);
         self.next_attempt_at = at.machine;
+        Ok(())
+    }
+
+    /// The database was restored, and may have forgotten that this was handed
+    /// over: it is looked up before anything is sent. A look-up that finds
+    /// nothing proves something from `absent_from` on.
+    ///
+    /// # Errors
+    /// [`Error::PostingTransition`].
+    pub fn doubt(
+        &mut self,
+        attempt_id: Uuid,
+        epoch: Uuid,
+        absent_from: Timestamp,
+        at: Moment,
+    ) -> Result<(), Error> {
+        let from = [
+            PostingState::Pending,
+            PostingState::Submitted,
+            PostingState::Unknown,
+        ];
+        self.go(PostingState::Unknown, &from, at.now)?;
+        self.open_attempt_id.get_or_insert(attempt_id);
+        self.looked_up_epoch = Some(epoch);
+        // The day on which the forgotten attempt handed it over is not known.
+        self.chargeable_on = None;
+        self.leased_until = None;
+        self.absent_from = self.absent_from.max(Some(absent_from));
+        self.say("the database was restored; it may be there already");
+        self.next_attempt_at = at.machine;
+        Ok(())
+    }
+
+    /// Whose student account it goes to, before a charge is sent: that may have
+    /// changed since it was made. Without one it is never posted.
+    ///
+    /// # Errors
+    /// [`Error::PostingTransition`] where it may be there already.
+    pub fn address_to(&mut self, student_id: Option<String>, now: Timestamp) -> Result<(), Error> {
+        match student_id {
+            Some(student_id) => self.student_id = student_id,
+            None => {
+                let from = [
+                    PostingState::Pending,
+                    PostingState::Rejected,
+                    PostingState::Unrouted,
+                ];
+                self.go(PostingState::Cancelled, &from, now)?;
+                self.say("the patron has no student account any more");
+            }
+        }
         Ok(())
     }
 
@@ -392,6 +455,7 @@ pub(crate) fn test_posting(amount: Money) -> Posting {
         next_attempt_at: start,
         absent_from: None,
         problem: String::new(),
+        looked_up_epoch: None,
         settlement_basis: String::new(),
         created_at: start,
         updated_at: start,

@@ -1,6 +1,6 @@
 //! The three-way match: what the ledger says is at the student account, what the postings say, what is there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use carrel_ids::Reference;
 use carrel_money::Money;
@@ -9,10 +9,10 @@ use sqlx::Acquire as _;
 use uuid::Uuid;
 
 use super::model::{Posting, PostingState};
-use super::settlement::{by_tuple, filter_of};
+use super::settlement::{Tuple, by_tuple, filter_of, tuple_of};
 use super::store;
 use crate::columns::money;
-use crate::error::Error;
+use crate::error::{Error, is_away, sis_error_kind};
 use crate::journal;
 use crate::{Billing, Sis};
 
@@ -32,6 +32,9 @@ pub enum DifferenceKind {
     UnknownAtSis,
     /// Posting and ledger, or ledger and totals, disagree.
     Ledger,
+    /// The student-information system does not list the student account: not
+    /// compared, and in none of the totals.
+    NotListed,
 }
 
 /// A difference.
@@ -71,19 +74,32 @@ struct Books {
     disagreements: Vec<journal::Disagreement>,
 }
 
-/// Compares ledger, postings and student accounts. Postings that change
-/// meanwhile are left for the next time.
+/// Compares ledger, postings and student accounts. Charges whose postings
+/// change meanwhile are left for the next time, in the totals too; so are those
+/// of student accounts that the student-information system refuses to list,
+/// which are named.
 ///
 /// # Errors
 /// [`Error::SisNotConfigured`], [`Error::SisUnavailable`], the database's.
 pub async fn reconcile(billing: &Billing) -> Result<Reconciliation, Error> {
     let sis = billing.sis.as_deref().ok_or(Error::SisNotConfigured)?;
-    let books = read_books(billing).await?;
-    let charges = list_charges(sis, &books.postings).await?;
+    let mut books = read_books(billing).await?;
+    let mut listed = list_charges(sis, &books.postings).await?;
     let mut connection = billing.database.pool().acquire().await?;
     let later = store::list_submitted(&mut connection).await?;
     drop(connection);
 
+    let moved = moved_accounts(&books.postings, &later);
+    leave_out(&moved, &mut books, &mut listed.charges, &later);
+    let not_listed: Vec<Posting> = counted(&books.postings)
+        .filter(|posting| listed.refused.contains(&tuple_of(posting)))
+        .cloned()
+        .collect();
+    let unseen = not_listed
+        .iter()
+        .map(|posting| posting.account_id)
+        .collect();
+    leave_out(&unseen, &mut books, &mut listed.charges, &later);
     let nothing = Money::zero(billing.currency);
     let mut result = Reconciliation {
         ledger_total: sum(nothing, books.ledger.values().copied())?,
@@ -95,15 +111,17 @@ pub async fn reconcile(billing: &Billing) -> Result<Reconciliation, Error> {
         posting_count: counted(&books.postings).count() as i64,
         differences: Vec::new(),
     };
-    compare_with_sis(&mut result, &books.postings, &charges, nothing)?;
-    let steady = steady_references(&books.postings, &later);
-    result.differences.retain(|difference| {
-        steady
-            .get(difference.reference.as_str())
-            .copied()
-            .unwrap_or(true)
-    });
+    compare_with_sis(&mut result, &books.postings, &listed.charges, nothing)?;
     compare_with_ledger(&mut result, &books, nothing)?;
+    for posting in not_listed {
+        result.differences.push(Difference {
+            kind: DifferenceKind::NotListed,
+            reference: posting.reference,
+            posting_id: Some(posting.id),
+            ours: posting.amount,
+            theirs: nothing,
+        });
+    }
     result.differences.truncate(MOST_DIFFERENCES);
     Ok(result)
 }
@@ -130,19 +148,34 @@ async fn read_books(billing: &Billing) -> Result<Books, Error> {
     })
 }
 
+/// What the student-information system says.
+struct Listed {
+    charges: Vec<SisCharge>,
+    /// Of these it does not say anything that can be read.
+    refused: HashSet<Tuple>,
+}
+
 /// Every charge of the students, periods and destinations that we ever posted
 /// to.
-async fn list_charges(sis: &Sis, postings: &[Posting]) -> Result<Vec<SisCharge>, Error> {
-    let mut charges = Vec::new();
-    for tuple in by_tuple(postings.to_vec()).keys() {
-        let listed = sis
-            .accounts
-            .list_charges(&filter_of(tuple))
-            .await
-            .map_err(Error::SisUnavailable)?;
-        charges.extend(listed);
+async fn list_charges(sis: &Sis, postings: &[Posting]) -> Result<Listed, Error> {
+    let mut listed = Listed {
+        charges: Vec::new(),
+        refused: HashSet::new(),
+    };
+    for tuple in by_tuple(postings.to_vec()).into_keys() {
+        match sis.accounts.list_charges(&filter_of(&tuple)).await {
+            Ok(charges) => listed.charges.extend(charges),
+            Err(error) if is_away(&error) => return Err(Error::SisUnavailable(error)),
+            Err(error) => {
+                tracing::warn!(
+                    kind = sis_error_kind(&error),
+                    "a student account could not be compared"
+                );
+                listed.refused.insert(tuple);
+            }
+        }
     }
-    Ok(charges)
+    Ok(listed)
 }
 
 fn compare_with_sis(
@@ -263,19 +296,51 @@ fn counted(postings: &[Posting]) -> impl Iterator<Item = &Posting> {
     })
 }
 
-/// Which references stood still between two readings.
-fn steady_references<'a>(before: &'a [Posting], after: &'a [Posting]) -> HashMap<&'a str, bool> {
+/// The charges whose postings changed between two readings: nobody can tell
+/// which of the two the student account showed.
+fn moved_accounts(before: &[Posting], later: &[Posting]) -> HashSet<Uuid> {
     let before: HashMap<Uuid, &Posting> =
         before.iter().map(|posting| (posting.id, posting)).collect();
-    after
+    later
         .iter()
-        .map(|posting| {
-            let steady = before.get(&posting.id).is_some_and(|earlier| {
-                earlier.state == posting.state && earlier.amount == posting.amount
-            });
-            (posting.reference.as_str(), steady)
+        .filter(|posting| {
+            before.get(&posting.id).is_none_or(|earlier| {
+                earlier.state != posting.state || earlier.amount != posting.amount
+            })
         })
+        .map(|posting| posting.account_id)
         .collect()
+}
+
+/// Leaves charges out of the match, here and there.
+fn leave_out(
+    accounts: &HashSet<Uuid>,
+    books: &mut Books,
+    charges: &mut Vec<SisCharge>,
+    later: &[Posting],
+) {
+    let left_out = || {
+        let postings = books.postings.iter().chain(later);
+        postings.filter(|posting| accounts.contains(&posting.account_id))
+    };
+    let sis_ids: HashSet<&str> = left_out()
+        .filter_map(|posting| posting.sis_charge_id.as_deref())
+        .collect();
+    let references: HashSet<&str> = left_out()
+        .map(|posting| posting.reference.as_str())
+        .collect();
+    charges.retain(|charge| {
+        let is_left_out = sis_ids.contains(charge.sis_id.as_str())
+            || own_reference(charge)
+                .is_some_and(|reference| references.contains(reference.as_str()));
+        !is_left_out
+    });
+    books
+        .postings
+        .retain(|posting| !accounts.contains(&posting.account_id));
+    books
+        .ledger
+        .retain(|account_id, _| !accounts.contains(account_id));
 }
 
 /// The reference that a charge bears, in the form in which Carrel writes it:

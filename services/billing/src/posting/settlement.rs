@@ -15,17 +15,19 @@ use super::model::Posting;
 use super::store;
 use crate::account::{self, Note};
 use crate::columns::money;
-use crate::error::{Error, sis_error_kind};
+use crate::error::{Error, is_away, sis_error_kind};
 use crate::{Actor, Billing, Sis, message};
 
 /// How a settlement was matched.
 pub const ESTIMATED: &str = "estimated";
 
 /// A student, a period and a destination.
-type Tuple = (String, String, String);
+pub(super) type Tuple = (String, String, String);
 
 /// Asks what was paid of everything that is unpaid there, and settles it here.
-/// Returns how many charges were settled, in whole or in part.
+/// Returns how many charges were settled, in whole or in part. What the
+/// student-information system refuses to tell, or tells badly, of one student
+/// waits; the others go on.
 ///
 /// # Errors
 /// [`Error::SisNotConfigured`], the database's.
@@ -35,19 +37,37 @@ pub async fn ask_what_was_paid(billing: &Billing) -> Result<i64, Error> {
     let unsettled = store::list_unsettled(&mut connection).await?;
     drop(connection);
     let mut settled = 0;
+    let mut passed_over = 0;
     for (tuple, postings) in by_tuple(unsettled) {
         let (charges, payments) = match ask(sis, &tuple).await {
             Ok(answer) => answer,
-            Err(error) => {
+            Err(error) if is_away(&error) => {
                 tracing::warn!(kind = sis_error_kind(&error), "could not ask what was paid");
-                return Ok(settled);
+                break;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    kind = sis_error_kind(&error),
+                    "could not ask what was paid of one destination"
+                );
+                passed_over += 1;
+                continue;
             }
         };
         for (account_id, paid) in paid_by_account(&postings, &charges, &payments) {
-            if settle_account(billing, account_id, paid).await? {
-                settled += 1;
+            match settle_account(billing, account_id, paid).await {
+                Ok(true) => settled += 1,
+                Ok(false) => {}
+                Err(error @ Error::Database(_)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(account.id = %account_id, %error, "a charge could not be settled");
+                    passed_over += 1;
+                }
             }
         }
+    }
+    if passed_over > 0 {
+        tracing::warn!(count = passed_over, "what was paid is not known of all");
     }
     Ok(settled)
 }
@@ -55,14 +75,17 @@ pub async fn ask_what_was_paid(billing: &Billing) -> Result<i64, Error> {
 pub(super) fn by_tuple(postings: Vec<Posting>) -> BTreeMap<Tuple, Vec<Posting>> {
     let mut tuples: BTreeMap<Tuple, Vec<Posting>> = BTreeMap::new();
     for posting in postings {
-        let tuple = (
-            posting.student_id.clone(),
-            posting.academic_period_id.clone(),
-            posting.funding_destination_id.clone(),
-        );
-        tuples.entry(tuple).or_default().push(posting);
+        tuples.entry(tuple_of(&posting)).or_default().push(posting);
     }
     tuples
+}
+
+pub(super) fn tuple_of(posting: &Posting) -> Tuple {
+    (
+        posting.student_id.clone(),
+        posting.academic_period_id.clone(),
+        posting.funding_destination_id.clone(),
+    )
 }
 
 pub(super) fn filter_of((student_id, period_id, destination_id): &Tuple) -> AccountFilter {

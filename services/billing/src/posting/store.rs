@@ -3,6 +3,8 @@
 //! Work is claimed with `for update of` account and posting and `skip locked`: a worker never waits for another, and
 //! never sees as waiting what another has just taken, since a locked row is read again.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
@@ -36,6 +38,7 @@ struct PostingRow {
     next_attempt_at: jiff_sqlx::Timestamp,
     absent_from: Option<jiff_sqlx::Timestamp>,
     problem: String,
+    looked_up_epoch: Option<Uuid>,
     settlement_basis: String,
     created_at: jiff_sqlx::Timestamp,
     updated_at: jiff_sqlx::Timestamp,
@@ -64,6 +67,7 @@ impl TryFrom<PostingRow> for Posting {
             next_attempt_at: row.next_attempt_at.to_jiff(),
             absent_from: row.absent_from.map(jiff_sqlx::Timestamp::to_jiff),
             problem: row.problem,
+            looked_up_epoch: row.looked_up_epoch,
             settlement_basis: row.settlement_basis,
             created_at: row.created_at.to_jiff(),
             updated_at: row.updated_at.to_jiff(),
@@ -187,7 +191,8 @@ pub(crate) async fn update_posting(
         "update posting
          set amount = $2, state = $3, student_id = $4, funding_destination_id = $5, academic_period_id = $6,
              chargeable_on = $7, sis_charge_id = $8, attempt_count = $9, open_attempt_id = $10, leased_until = $11,
-             next_attempt_at = $12, absent_from = $13, problem = $14, settlement_basis = $15, updated_at = $16
+             next_attempt_at = $12, absent_from = $13, problem = $14, settlement_basis = $15, updated_at = $16,
+             looked_up_epoch = $17
          where id = $1",
         posting.id,
         posting.amount.amount(),
@@ -205,6 +210,7 @@ pub(crate) async fn update_posting(
         posting.problem,
         posting.settlement_basis,
         posting.updated_at.to_sqlx() as jiff_sqlx::Timestamp,
+        posting.looked_up_epoch,
     )
     .execute(connection)
     .await?;
@@ -225,7 +231,7 @@ pub(crate) async fn list_by_ids(
         r#"select id, account_id, sequence, reference, amount, currency, state as "state: PostingState",
                   reverses_posting_id, student_id, funding_destination_id, academic_period_id, chargeable_on,
                   sis_charge_id, attempt_count, open_attempt_id, leased_until, next_attempt_at, absent_from, problem,
-                  settlement_basis, created_at, updated_at
+                  looked_up_epoch, settlement_basis, created_at, updated_at
            from posting where id = any($1) order by created_at, id"#,
         ids,
     )
@@ -328,7 +334,7 @@ pub(crate) async fn list_postings(
         r#"select id, account_id, sequence, reference, amount, currency, state as "state: PostingState",
                   reverses_posting_id, student_id, funding_destination_id, academic_period_id, chargeable_on,
                   sis_charge_id, attempt_count, open_attempt_id, leased_until, next_attempt_at, absent_from, problem,
-                  settlement_basis, created_at, updated_at
+                  looked_up_epoch, settlement_basis, created_at, updated_at
            from posting
            where ($1::text is null or state = $1)
              and ($2::uuid is null or account_id = $2)
@@ -376,15 +382,18 @@ pub(crate) async fn list_unsettled(connection: &mut PgConnection) -> Result<Vec<
     list_by_ids(connection, &ids).await
 }
 
-/// Every posting that was ever submitted, for reconciliation.
+/// Every posting that was ever submitted, here or, as a look-up after a
+/// restore may find, by books that are lost; for reconciliation.
 pub(crate) async fn list_submitted(connection: &mut PgConnection) -> Result<Vec<Posting>, Error> {
     let rows = sqlx::query_as!(
         PostingRow,
         r#"select id, account_id, sequence, reference, amount, currency, state as "state: PostingState",
                   reverses_posting_id, student_id, funding_destination_id, academic_period_id, chargeable_on,
                   sis_charge_id, attempt_count, open_attempt_id, leased_until, next_attempt_at, absent_from, problem,
-                  settlement_basis, created_at, updated_at
-           from posting where attempt_count > 0 order by created_at, id"#,
+                  looked_up_epoch, settlement_basis, created_at, updated_at
+           from posting
+           where attempt_count > 0 or state in ('submitted', 'unknown', 'acknowledged', 'settled')
+           order by created_at, id"#,
     )
     .fetch_all(connection)
     .await?;
@@ -469,6 +478,39 @@ pub(crate) async fn find_student(
     .fetch_optional(connection)
     .await?
     .flatten())
+}
+
+/// What is looked at anew before a posting is handed over.
+pub(crate) struct Standing {
+    /// When it was charged.
+    pub(crate) charged_at: Timestamp,
+    /// The student that its patron is now.
+    pub(crate) student_id: Option<String>,
+}
+
+/// How the accounts of postings stand, which are locked, by account.
+pub(crate) async fn standings(
+    connection: &mut PgConnection,
+    account_ids: &[Uuid],
+) -> Result<HashMap<Uuid, Standing>, Error> {
+    let rows = sqlx::query!(
+        r#"select a.id as "id!", a.charged_at as "charged_at!", l.student_id as "student_id?"
+           from account a left join student_link l on l.patron_id = a.patron_id
+           where a.id = any($1)"#,
+        account_ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let standing = Standing {
+                charged_at: row.charged_at.to_jiff(),
+                student_id: row.student_id,
+            };
+            (row.id, standing)
+        })
+        .collect())
 }
 
 /// The civil date of a charge, for [`Ready`].

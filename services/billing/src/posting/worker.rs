@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{settlement, work_queue};
+use super::{Answering, settlement, work_round};
 use crate::Billing;
 use crate::error::Error;
 
@@ -54,10 +54,10 @@ pub async fn work(billing: Billing, pace: Pace) {
     }
 }
 
-/// One round; false where the student-information system is not there.
+/// One round; false where the student-information system does not answer.
 async fn round(billing: &Billing, settle: bool) -> Result<bool, Error> {
-    let run = work_queue(billing).await?;
-    if run.not_sent > 0 {
+    let (_, answering) = work_round(billing).await?;
+    if answering == Answering::No {
         return Ok(false);
     }
     if settle {

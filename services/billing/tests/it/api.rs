@@ -73,6 +73,7 @@ impl Service {
                 peers: vec![nobody("circulation"), nobody("patrons")],
                 movable_clock: false,
                 clock_offset: 0,
+                end_with_input: false,
             },
             sis_url: Some("http://127.0.0.1:9".into()),
             sis_api_key_file: Some(file("sis.key")),

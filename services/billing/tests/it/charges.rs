@@ -27,12 +27,12 @@ async fn a_library_without_an_owner_is_charged_for_unassigned_and_its_feed_goes_
     office.apply(&office.fine(patron_id, 100)).await;
     office.apply(&office.fine(patron_id, 100)).await;
     let codes: Vec<String> = sqlx::query_scalar("select code from fee_fine_owner")
-        .fetch_all(&office.database.pool)
+        .fetch_all(&office.pool)
         .await
         .unwrap();
     assert_eq!(codes, ["UNASSIGNED"]);
     let types: Vec<String> = sqlx::query_scalar("select code from fee_fine_type")
-        .fetch_all(&office.database.pool)
+        .fetch_all(&office.pool)
         .await
         .unwrap();
     assert_eq!(types, ["OVERDUE-FINE"]);
@@ -66,7 +66,7 @@ async fn a_returned_lost_item_gives_back_what_the_policy_says_once() {
     let reversals: i64 = sqlx::query_scalar(
         "select count(*) from journal_transaction where reverses_transaction_id is not null",
     )
-    .fetch_one(&office.database.pool)
+    .fetch_one(&office.pool)
     .await
     .unwrap();
     assert_eq!(

@@ -65,7 +65,7 @@ async fn a_worker_that_dies_before_it_sends_anything_loses_no_charge() {
     eventually("it is handed over", Duration::from_secs(10), async || {
         let submitted: i64 =
             sqlx::query_scalar("select count(*) from posting where state = 'submitted'")
-                .fetch_one(&office.database.pool)
+                .fetch_one(&office.pool)
                 .await
                 .unwrap();
         (submitted == 1).then_some(())
@@ -114,7 +114,7 @@ async fn workers_that_share_a_queue_post_nothing_twice() {
         async || {
             let acknowledged: i64 =
                 sqlx::query_scalar("select count(*) from posting where state = 'acknowledged'")
-                    .fetch_one(&office.database.pool)
+                    .fetch_one(&office.pool)
                     .await
                     .unwrap();
             (acknowledged == 40).then_some(())

@@ -20,7 +20,7 @@ async fn refused(pool: &PgPool, statement: &str) -> String {
 async fn what_was_booked_cannot_be_changed_or_removed() {
     let office = Office::open().await;
     office.apply(&office.fine(new_id(), 100)).await;
-    let pool = &office.database.pool;
+    let pool = &office.pool;
     // As the service's own role, which owns the tables.
     for statement in [
         "update journal_entry set amount = amount + 1",
@@ -78,7 +78,7 @@ async fn administrator(office: &Office) -> Option<PgConnection> {
     let url = postgres()
         .await
         .private()?
-        .admin_url(office.database.name());
+        .admin_url(office.pool.connect_options().get_database().unwrap());
     Some(PgConnection::connect(&url).await.unwrap())
 }
 
@@ -88,7 +88,7 @@ async fn a_transaction_that_does_not_sum_to_zero_is_refused() {
     let patron_id = new_id();
     office.apply(&office.fine(patron_id, 100)).await;
     let account = office.only_account(patron_id).await;
-    let pool = &office.database.pool;
+    let pool = &office.pool;
     let id = book(pool, account.id).await;
     let entry = |line: i32, amount: &str, currency: &str| {
         format!("('{id}', {line}, 'cash', {amount}, '{currency}')")
@@ -128,7 +128,7 @@ async fn the_proof_finds_a_total_that_was_tampered_with() {
     let office = Office::open().await;
     let patron_id = new_id();
     office.apply(&office.fine(patron_id, 100)).await;
-    let pool = &office.database.pool;
+    let pool = &office.pool;
     sqlx::query("update account set remaining = 0.99, waived = 0.01")
         .execute(pool)
         .await

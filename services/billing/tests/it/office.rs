@@ -22,6 +22,7 @@ use carrel_testkit::TestDatabase;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use prost::{Message, Name};
+use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -29,7 +30,7 @@ use uuid::Uuid;
 use crate::site::{LIBRARY_CODE, STUDENT, Site, TERM, term_dates};
 
 pub struct Office {
-    pub database: TestDatabase,
+    pub pool: PgPool,
     pub billing: Billing,
 }
 
@@ -55,7 +56,7 @@ pub fn desk() -> Actor {
 }
 
 pub async fn test_database() -> TestDatabase {
-    TestDatabase::prepared("billing", async |pool: &sqlx::PgPool| {
+    TestDatabase::prepared("billing", async |pool: &PgPool| {
         with_foundation(&MIGRATIONS).run(pool).await
     })
     .await
@@ -76,9 +77,13 @@ pub fn impatient(accounts: StudentAccounts) -> Option<Arc<Sis>> {
 impl Office {
     /// An office without a student-information system.
     pub async fn open() -> Self {
-        let database = test_database().await;
+        Self::on(test_database().await.pool)
+    }
+
+    /// An office whose books are in this database.
+    pub fn on(pool: PgPool) -> Self {
         let billing = Billing {
-            database: Database::from_pool(database.pool.clone()),
+            database: Database::from_pool(pool.clone()),
             clock: Clock::movable(SignedDuration::ZERO),
             wake: Wake::default(),
             queue: Arc::new(Notify::new()),
@@ -88,22 +93,32 @@ impl Office {
             sis: None,
             shutdown: CancellationToken::new(),
         };
-        Self { database, billing }
+        Self { pool, billing }
     }
 
     /// An office that posts to a site, with a route for every kind and a term.
     pub async fn at(site: &Site) -> Self {
-        let mut office = Self::open().await;
-        office.billing.sis = impatient(site.accounts(|_| {}));
+        let office = Self::open().await.posting_to(site);
+        office.set_up().await;
+        office
+    }
+
+    /// The same office, with this student-information system.
+    pub fn posting_to(mut self, site: &Site) -> Self {
+        self.billing.sis = impatient(site.accounts(|_| {}));
+        self
+    }
+
+    /// Adds a route for every kind and a term.
+    pub async fn set_up(&self) {
         for kind in [
             FeeFineKind::OverdueFine,
             FeeFineKind::LostItemFee,
             FeeFineKind::LostItemProcessingFee,
         ] {
-            office.add_route(kind).await;
+            self.add_route(kind).await;
         }
-        office.add_term().await;
-        office
+        self.add_term().await;
     }
 
     /// Another replica on the same books.
@@ -150,7 +165,7 @@ impl Office {
         sqlx::query("insert into student_link values ($1, $2, 1, 1)")
             .bind(patron_id)
             .bind(student)
-            .execute(&self.database.pool)
+            .execute(&self.pool)
             .await
             .unwrap();
         patron_id
@@ -171,7 +186,7 @@ impl Office {
             occurred_at: None,
             trace_parent: String::new(),
         };
-        let mut transaction = self.database.pool.begin().await.unwrap();
+        let mut transaction = self.pool.begin().await.unwrap();
         CirculationCharges::new(self.billing.clone())
             .apply(&mut transaction, 1, &event)
             .await?;
@@ -231,7 +246,7 @@ impl Office {
         let ids: Vec<Uuid> =
             sqlx::query_scalar("select id from account where patron_id = $1 order by id")
                 .bind(patron_id)
-                .fetch_all(&self.database.pool)
+                .fetch_all(&self.pool)
                 .await
                 .unwrap();
         let mut accounts = Vec::new();
@@ -305,7 +320,7 @@ impl Office {
 
     pub async fn posting_count(&self) -> i64 {
         sqlx::query_scalar("select count(*) from posting")
-            .fetch_one(&self.database.pool)
+            .fetch_one(&self.pool)
             .await
             .unwrap()
     }

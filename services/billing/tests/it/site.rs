@@ -66,6 +66,13 @@ impl Site {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
+    /// Pays a charge at the cashier; false where nothing of it is outstanding.
+    pub async fn pay(&self, charge: &str) -> bool {
+        let url = format!("{}/admin/charges/{charge}/settle", self.running.url());
+        let answer = self.http.post(&url).send().await.unwrap();
+        answer.status().is_success()
+    }
+
     /// Arms a fault and returns its id.
     pub async fn arm(&self, fault: Value) -> u64 {
         let armed = self.admin(Method::POST, "faults", Some(fault)).await;

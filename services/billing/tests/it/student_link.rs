@@ -28,11 +28,11 @@ async fn a_link_is_never_older_than_it_was_and_goes_with_its_patron() {
     let student = async || -> Option<Option<String>> {
         sqlx::query_scalar("select student_id from student_link where patron_id = $1")
             .bind(patron_id)
-            .fetch_optional(&office.database.pool)
+            .fetch_optional(&office.pool)
             .await
             .unwrap()
     };
-    let mut connection = office.database.pool.acquire().await.unwrap();
+    let mut connection = office.pool.acquire().await.unwrap();
     for (link, generation, expected) in [
         (link("s-1", 2), 1, Some("s-1")),
         (link("s-0", 1), 1, Some("s-1")),

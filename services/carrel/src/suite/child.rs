@@ -89,10 +89,8 @@ impl BillingProcess {
         let Some(mut child) = self.child.take() else {
             return Ok(());
         };
-        if let Some(id) = child.id() {
-            // kill(1) rather than a signal by hand: no unsafe code here.
-            Command::new("kill").arg(id.to_string()).status().await?;
-        }
+        // It ends, and drains, when its input does.
+        drop(child.stdin.take());
         if tokio::time::timeout(Duration::from_secs(15), child.wait())
             .await
             .is_err()

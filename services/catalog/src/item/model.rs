@@ -129,21 +129,37 @@ impl Item {
 }
 
 /// A price in a record, such as "$24.95", "24.95 USD" or "1,250.00"; `None`
-/// where it can't be read to the cent.
+/// where it can't be read to the cent. There must be one number and no more:
+/// "$25 (1998)" names a price and a year, and a person has to say which.
 pub(crate) fn price_in(text: &str, currency: Currency) -> Option<Money> {
-    let amount: String = text
-        .chars()
-        .filter(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-'))
-        .collect();
-    let amount = match amount.rsplit_once(',') {
+    let number = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',');
+    let start = text.find(|c: char| c.is_ascii_digit())?;
+    let (before, rest) = text.split_at(start);
+    let end = rest.find(|c| !number(c)).unwrap_or(rest.len());
+    let (amount, after) = rest.split_at(end);
+    let has_more = before.contains(['-', '.', ',']) || after.contains(|c: char| c.is_ascii_digit());
+    if has_more {
+        return None;
+    }
+    let amount = amount.trim_end_matches(['.', ',']);
+    let plain = match (amount.rsplit_once(','), amount.contains('.')) {
+        (None, _) => amount.to_owned(),
         // A comma before two digits at the end is a decimal comma.
-        Some((whole, cents)) if cents.len() == 2 && !whole.contains(['.', ',']) => {
+        (Some((whole, cents)), false) if cents.len() == 2 && !whole.contains(',') => {
             format!("{whole}.{cents}")
         }
-        _ => amount.replace(',', ""),
+        _ => without_grouping(amount)?,
     };
-    let money = Money::new(amount.parse().ok()?, currency).ok()?;
-    (!money.is_negative()).then_some(money)
+    Money::new(plain.parse().ok()?, currency).ok()
+}
+
+/// "1,250.00" without its commas, which must stand before groups of three.
+fn without_grouping(amount: &str) -> Option<String> {
+    let (whole, cents) = amount.split_once('.').unwrap_or((amount, ""));
+    let mut groups = whole.split(',');
+    let first = groups.next()?;
+    let sound = (1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3);
+    (sound && !cents.contains(',')).then(|| amount.replace(',', ""))
 }
 
 /// A code of circulation rules from what a record says: lower case, and a
@@ -230,6 +246,12 @@ mod tests {
             ("-3.00", None),
             ("free", None),
             ("1.2.3", None),
+            ("$25 (1998)", None),
+            ("2 discs 40", None),
+            ("1.250,00", None),
+            ("12,5", None),
+            ("1,25,000", None),
+            ("$24.95.", Some("24.95 USD")),
             ("99999999999999999999999999999999999", None),
         ] {
             assert_eq!(cents(text).as_deref(), expected, "{text}");

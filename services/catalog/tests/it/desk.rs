@@ -70,6 +70,7 @@ impl Keys {
                 url: circulation.into(),
             }],
             movable_clock: true,
+            end_with_input: false,
             clock_offset: 0,
         }
     }

@@ -172,10 +172,15 @@ async fn end_loan(
     arrival: &CheckInRecord<'_>,
     now: Timestamp,
 ) -> Result<(Loan, Option<Money>), Error> {
-    let at = arrival.occurred_at;
     let before = store::find(transaction, loan_id)
         .await?
         .ok_or(Error::LoanNotFound)?;
+    // A return at the desk that waited for the check-out's lock took its time
+    // before that: it is not earlier for it.
+    let at = match request.occurred_at {
+        Some(_) => arrival.occurred_at,
+        None => arrival.occurred_at.max(before.checked_out_at),
+    };
     if let Some(patron_id) = before.patron_id.filter(|_| request.occurred_at.is_some()) {
         // Whoever could backdate their own return would forgive their own fine.
         nobody_for_themselves(call, patron_id)?;

@@ -159,7 +159,9 @@ async fn lend(
         .of(rule)?;
     let calendar = calendar(circulation, transaction, point, &facts.desk).await?;
 
-    let due_at = due_date::due_at(&policies.loan.terms, at, &calendar);
+    // In the last second of its due day a loan would be due before it began.
+    let due_at =
+        due_date::due_at(&policies.loan.terms, at, &calendar).filter(|due_at| *due_at > at);
     let blocks = check_out_blocks(&item, &patron, &policies, due_at, calendar.date_of(at));
     let (overridden, standing) = block::part(blocks, request.overriding.as_ref());
     let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {

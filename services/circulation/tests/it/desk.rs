@@ -87,6 +87,7 @@ impl Keys {
             barcode_key: self.folder.path().join("barcode.key"),
             peers,
             movable_clock: true,
+            end_with_input: false,
             clock_offset: offset.as_secs(),
         }
     }

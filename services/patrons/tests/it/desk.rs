@@ -74,6 +74,7 @@ impl Desk {
             barcode_key: at("barcode.key"),
             peers: Vec::new(),
             movable_clock: true,
+            end_with_input: false,
             clock_offset: 0,
         };
         let settings = Settings { runtime };
