@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use model::{ManualBlock, NewBlock, last_day_over_everywhere};
 
-use crate::{Error, Patrons, refuse_own_account};
+use crate::{Error, Patrons, access_log, refuse_own_account};
 
 /// Sets a block on a patron.
 ///
@@ -34,7 +34,9 @@ pub async fn create(
         now,
     );
     let created = transact!(patrons.database, "create_manual_block", |transaction| {
-        if let Claim::Done(ids) = claim(transaction, key, &[block.id], now).await?? {
+        let claimed = claim(transaction, key, &[block.id], now).await??;
+        access_log::note(&mut *transaction, call, &[new.patron_id], now).await?;
+        if let Claim::Done(ids) = claimed {
             let found = store::find_and_lock(transaction, ids[0]).await?;
             return found.ok_or(Error::ManualBlockNotFound);
         }
@@ -59,6 +61,7 @@ fn changed(block: &ManualBlock, call: &Call, now: Timestamp) -> NewEvent {
 /// PATRON_NOT_FOUND.
 pub async fn list(
     patrons: &Patrons,
+    call: &Call,
     patron_id: Uuid,
     include_ended: bool,
     page: &Page<Uuid>,
@@ -73,6 +76,8 @@ pub async fn list(
     {
         return Err(Error::PatronNotFound);
     }
+    // That somebody has no block is told about them too.
+    access_log::note(pool, call, &[patron_id], patrons.clock.now()).await?;
     let next = page.cut(&mut blocks, |block| block.id);
     Ok((blocks, next))
 }
@@ -93,6 +98,7 @@ pub async fn lift(
         let found = store::find_and_lock(transaction, id).await?;
         let mut block = found.ok_or(Error::ManualBlockNotFound)?;
         refuse_own_account(call, block.patron_id)?;
+        access_log::note(&mut *transaction, call, &[block.patron_id], now).await?;
         if matches!(done, Claim::Done(_)) || !block.lift(now) {
             return Ok(block);
         }

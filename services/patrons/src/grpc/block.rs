@@ -71,6 +71,7 @@ impl ManualBlockService for ManualBlockRpcs {
         &self,
         request: Request<wire::ListManualBlocksRequest>,
     ) -> Result<Response<wire::ListManualBlocksResponse>, Status> {
+        let call = Call::of(&request)?;
         let request = request.into_inner();
         let patron_id = id("patron_id", &request.patron_id)?;
         let query = wire::ListManualBlocksRequest {
@@ -80,7 +81,7 @@ impl ManualBlockService for ManualBlockRpcs {
         };
         let page = page(request.page_size, &request.page_token, &query, 50, 1_000)?;
         let (blocks, next_page_token) =
-            block::list(&self.0, patron_id, request.include_ended, &page).await?;
+            block::list(&self.0, &call, patron_id, request.include_ended, &page).await?;
         Ok(Response::new(wire::ListManualBlocksResponse {
             manual_blocks: blocks.into_iter().map(encode).collect(),
             next_page_token,

@@ -2,7 +2,8 @@
 
 use carrel_proto::patrons::v1::get_patron_standing_request::Key;
 use carrel_proto::patrons::v1::{
-    GetPatronByBarcodeRequest, GetPatronStandingRequest, ListPatronsRequest,
+    CreateManualBlockRequest, GetPatronByBarcodeRequest, GetPatronStandingRequest,
+    LiftManualBlockRequest, ListManualBlocksRequest, ListPatronsRequest, ManualBlock,
 };
 use uuid::Uuid;
 
@@ -53,6 +54,49 @@ async fn every_answer_with_a_patron_is_logged_with_who_and_whom() {
             entry("GetPatronByBarcode", &[id(&second)]),
             entry("ListPatrons", &[id(&first), id(&second)]),
             entry("UpdatePatron", &[id(&first)]),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn who_reads_or_sets_somebodys_blocks_is_logged() {
+    let desk = Desk::open().await;
+    let patron = desk.create(student("Alderleaf", "21")).await.unwrap();
+    let before = log(&desk).await.len();
+    let mut clerk = desk.caller("desk-7", &["patrons.blocks.*"]);
+    let list = ListManualBlocksRequest {
+        patron_id: patron.id.clone(),
+        ..Default::default()
+    };
+    // That somebody has no block is told about them too.
+    clerk.blocks.list_manual_blocks(list).await.unwrap();
+    let set = CreateManualBlockRequest {
+        manual_block: Some(ManualBlock {
+            patron_id: patron.id.clone(),
+            patron_message: "Please see the desk".into(),
+            blocks_borrowing: true,
+            ..Default::default()
+        }),
+        request_id: new_id(),
+    };
+    let set = clerk.blocks.create_manual_block(set).await.unwrap();
+    let lift = LiftManualBlockRequest {
+        id: set.into_inner().manual_block.unwrap().id,
+        request_id: new_id(),
+    };
+    clerk.blocks.lift_manual_block(lift).await.unwrap();
+
+    let patron_id: Uuid = patron.id.parse().unwrap();
+    let entry = |rpc: &str| {
+        let rpc = format!("/carrel.patrons.v1.ManualBlockService/{rpc}");
+        ("desk-7".to_owned(), rpc, vec![patron_id])
+    };
+    assert_eq!(
+        log(&desk).await[before..],
+        [
+            entry("ListManualBlocks"),
+            entry("CreateManualBlock"),
+            entry("LiftManualBlock")
         ]
     );
 }
