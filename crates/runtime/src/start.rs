@@ -391,8 +391,9 @@ impl Supervisor {
                 prepared = self.prepare() => prepared,
             };
             let Err(cause) = prepared else {
-                self.report(ServingStatus::Serving).await;
+                // Whoever reads SERVING may call at once.
                 self.ready.send_replace(true);
+                self.report(ServingStatus::Serving).await;
                 self.readiness.send_replace(Readiness::Ready);
                 tracing::info!(service = self.name, "ready");
                 return true;
@@ -426,8 +427,8 @@ impl Supervisor {
             let is_ready = *self.ready.borrow();
             match lost {
                 None if !is_ready => {
-                    self.report(ServingStatus::Serving).await;
                     self.ready.send_replace(true);
+                    self.report(ServingStatus::Serving).await;
                     self.readiness.send_replace(Readiness::Ready);
                     tracing::info!(service = self.name, "ready again");
                 }
