@@ -42,6 +42,8 @@ pub async fn create(
         if let Some(first) = change.claim(transaction, year.id).await? {
             return store::get(transaction, first).await;
         }
+        // One at a time: rows that exclude each other deadlock otherwise.
+        store::lock(transaction).await?;
         store::insert(transaction, year, change.now).await?;
         Ok(year.clone())
     })

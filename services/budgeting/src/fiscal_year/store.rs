@@ -82,3 +82,12 @@ pub(super) async fn list(
     .map(FiscalYear::try_from)
     .collect()
 }
+
+/// Keeps others from adding a fiscal year until the transaction ends; reading
+/// goes on.
+pub(super) async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("lock table fiscal_year in share row exclusive mode")
+        .execute(connection)
+        .await
+        .map(drop)
+}
