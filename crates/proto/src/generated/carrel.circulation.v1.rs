@@ -703,6 +703,48 @@ pub mod circulation_rule_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// What statistics keep of a circulation, for good. It says nothing about whom.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CirculationFacts {
+    /// The item's college, by its code.
+    #[prost(string, tag = "1")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// The item's campus, by its code; empty where unknown.
+    #[prost(string, tag = "2")]
+    pub campus_code: ::prost::alloc::string::String,
+    /// The item's library, by its code.
+    #[prost(string, tag = "3")]
+    pub library_code: ::prost::alloc::string::String,
+    /// The item's location, by its code; empty where unknown.
+    #[prost(string, tag = "4")]
+    pub location_code: ::prost::alloc::string::String,
+    /// The patron group, by its code; empty for use in house.
+    #[prost(string, tag = "5")]
+    pub patron_group: ::prost::alloc::string::String,
+    /// The material type.
+    #[prost(string, tag = "6")]
+    pub material_type: ::prost::alloc::string::String,
+    /// The loan type.
+    #[prost(string, tag = "7")]
+    pub loan_type: ::prost::alloc::string::String,
+    /// The class of the call number: the letters of a Library of Congress number
+    /// ("QA"), the hundred of a Dewey number ("500"); empty where there is none.
+    #[prost(string, tag = "8")]
+    pub call_number_class: ::prost::alloc::string::String,
+    /// What kind of lending.
+    #[prost(enumeration = "LoanCategory", tag = "9")]
+    pub category: i32,
+}
+impl ::prost::Name for CirculationFacts {
+    const NAME: &'static str = "CirculationFacts";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CirculationFacts".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CirculationFacts".into()
+    }
+}
 /// A loan.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Loan {
@@ -751,6 +793,28 @@ pub struct Loan {
     /// Rises with each change.
     #[prost(int64, tag = "15")]
     pub revision: i64,
+    /// Who stood at the desk for the patron; empty: the patron.
+    #[prost(string, tag = "16")]
+    pub proxy_patron_id: ::prost::alloc::string::String,
+    /// When the patron claimed to have returned it; unset where not.
+    #[prost(message, optional, tag = "17")]
+    pub claimed_returned_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was declared lost; unset where it was not.
+    #[prost(message, optional, tag = "18")]
+    pub declared_lost_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Since when somebody waits for it, by a recall; unset: nobody.
+    #[prost(message, optional, tag = "19")]
+    pub recalled_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it must stay in the building.
+    #[prost(bool, tag = "20")]
+    pub building_use: bool,
+    /// The version of the borrowing agreement that was accepted; empty: none was
+    /// needed.
+    #[prost(string, tag = "21")]
+    pub accepted_agreement: ::prost::alloc::string::String,
+    /// What statistics keep.
+    #[prost(message, optional, tag = "22")]
+    pub facts: ::core::option::Option<CirculationFacts>,
 }
 impl ::prost::Name for Loan {
     const NAME: &'static str = "Loan";
@@ -949,6 +1013,12 @@ pub struct CheckInResponse {
     /// The overdue fine that this return incurred; unset where none.
     #[prost(message, optional, tag = "6")]
     pub overdue_fine: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The request that the item goes to; empty where to none.
+    #[prost(string, tag = "7")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The service point that it goes to, for SEND_TO_PICKUP; empty otherwise.
+    #[prost(string, tag = "8")]
+    pub destination_service_point_id: ::prost::alloc::string::String,
 }
 impl ::prost::Name for CheckInResponse {
     const NAME: &'static str = "CheckInResponse";
@@ -1257,6 +1327,18 @@ pub enum LoanAction {
     CheckedIn = 5,
     /// "itemAgedToLost".
     ItemAgedToLost = 6,
+    /// "claimedReturned": the patron says that it was brought back.
+    ClaimedReturned = 7,
+    /// "declaredLost": the patron says that it is lost.
+    DeclaredLost = 8,
+    /// "markedMissing": a claim was ended without the item; the loan is closed.
+    MarkedMissing = 9,
+    /// "recallrequested": somebody waits for it, and it is due sooner.
+    RecallRequested = 10,
+    /// The due date was changed by staff or because a library closed.
+    DueDateChanged = 11,
+    /// "closedLoan": closed without the item, since it was lost and paid.
+    ClosedLoan = 12,
 }
 impl LoanAction {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1272,6 +1354,12 @@ impl LoanAction {
             Self::RenewedThroughOverride => "LOAN_ACTION_RENEWED_THROUGH_OVERRIDE",
             Self::CheckedIn => "LOAN_ACTION_CHECKED_IN",
             Self::ItemAgedToLost => "LOAN_ACTION_ITEM_AGED_TO_LOST",
+            Self::ClaimedReturned => "LOAN_ACTION_CLAIMED_RETURNED",
+            Self::DeclaredLost => "LOAN_ACTION_DECLARED_LOST",
+            Self::MarkedMissing => "LOAN_ACTION_MARKED_MISSING",
+            Self::RecallRequested => "LOAN_ACTION_RECALL_REQUESTED",
+            Self::DueDateChanged => "LOAN_ACTION_DUE_DATE_CHANGED",
+            Self::ClosedLoan => "LOAN_ACTION_CLOSED_LOAN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1286,6 +1374,49 @@ impl LoanAction {
             "LOAN_ACTION_RENEWED_THROUGH_OVERRIDE" => Some(Self::RenewedThroughOverride),
             "LOAN_ACTION_CHECKED_IN" => Some(Self::CheckedIn),
             "LOAN_ACTION_ITEM_AGED_TO_LOST" => Some(Self::ItemAgedToLost),
+            "LOAN_ACTION_CLAIMED_RETURNED" => Some(Self::ClaimedReturned),
+            "LOAN_ACTION_DECLARED_LOST" => Some(Self::DeclaredLost),
+            "LOAN_ACTION_MARKED_MISSING" => Some(Self::MarkedMissing),
+            "LOAN_ACTION_RECALL_REQUESTED" => Some(Self::RecallRequested),
+            "LOAN_ACTION_DUE_DATE_CHANGED" => Some(Self::DueDateChanged),
+            "LOAN_ACTION_CLOSED_LOAN" => Some(Self::ClosedLoan),
+            _ => None,
+        }
+    }
+}
+/// What kind of lending it is, for statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LoanCategory {
+    /// Never sent.
+    Unspecified = 0,
+    /// From the general collection.
+    General = 1,
+    /// A course reserve.
+    Reserve = 2,
+    /// Equipment, such as a laptop.
+    Equipment = 3,
+}
+impl LoanCategory {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LOAN_CATEGORY_UNSPECIFIED",
+            Self::General => "LOAN_CATEGORY_GENERAL",
+            Self::Reserve => "LOAN_CATEGORY_RESERVE",
+            Self::Equipment => "LOAN_CATEGORY_EQUIPMENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LOAN_CATEGORY_UNSPECIFIED" => Some(Self::Unspecified),
+            "LOAN_CATEGORY_GENERAL" => Some(Self::General),
+            "LOAN_CATEGORY_RESERVE" => Some(Self::Reserve),
+            "LOAN_CATEGORY_EQUIPMENT" => Some(Self::Equipment),
             _ => None,
         }
     }
@@ -1303,6 +1434,14 @@ pub enum NextStep {
     /// Ask the catalog's staff: the catalog has it as something that should not
     /// come over a desk, such as withdrawn.
     AskCatalog = 3,
+    /// Put it on the hold shelf, for the request that the answer names.
+    HoldShelf = 4,
+    /// Send it to the pick-up service point of the request that the answer names.
+    SendToPickup = 5,
+    /// Deliver it for the request that the answer names.
+    Deliver = 6,
+    /// Route it to repair: the catalog has it as in repair.
+    Repair = 7,
 }
 impl NextStep {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1315,6 +1454,10 @@ impl NextStep {
             Self::Shelve => "NEXT_STEP_SHELVE",
             Self::SendHome => "NEXT_STEP_SEND_HOME",
             Self::AskCatalog => "NEXT_STEP_ASK_CATALOG",
+            Self::HoldShelf => "NEXT_STEP_HOLD_SHELF",
+            Self::SendToPickup => "NEXT_STEP_SEND_TO_PICKUP",
+            Self::Deliver => "NEXT_STEP_DELIVER",
+            Self::Repair => "NEXT_STEP_REPAIR",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1324,6 +1467,10 @@ impl NextStep {
             "NEXT_STEP_SHELVE" => Some(Self::Shelve),
             "NEXT_STEP_SEND_HOME" => Some(Self::SendHome),
             "NEXT_STEP_ASK_CATALOG" => Some(Self::AskCatalog),
+            "NEXT_STEP_HOLD_SHELF" => Some(Self::HoldShelf),
+            "NEXT_STEP_SEND_TO_PICKUP" => Some(Self::SendToPickup),
+            "NEXT_STEP_DELIVER" => Some(Self::Deliver),
+            "NEXT_STEP_REPAIR" => Some(Self::Repair),
             _ => None,
         }
     }
@@ -1340,6 +1487,22 @@ pub enum CirculationItemStatus {
     CheckedOut = 2,
     /// Aged to lost.
     AgedToLost = 3,
+    /// The patron claims to have returned it.
+    ClaimedReturned = 4,
+    /// Declared lost.
+    DeclaredLost = 5,
+    /// On the hold shelf.
+    AwaitingPickup = 6,
+    /// On its way to another library.
+    InTransit = 7,
+    /// To be fetched from the shelf for a request.
+    Paged = 8,
+    /// Not found after a claim, until somebody finds it.
+    Missing = 9,
+    /// Lost, and paid for.
+    LostAndPaid = 10,
+    /// To be delivered to whom it was requested for.
+    AwaitingDelivery = 11,
 }
 impl CirculationItemStatus {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1352,6 +1515,14 @@ impl CirculationItemStatus {
             Self::In => "CIRCULATION_ITEM_STATUS_IN",
             Self::CheckedOut => "CIRCULATION_ITEM_STATUS_CHECKED_OUT",
             Self::AgedToLost => "CIRCULATION_ITEM_STATUS_AGED_TO_LOST",
+            Self::ClaimedReturned => "CIRCULATION_ITEM_STATUS_CLAIMED_RETURNED",
+            Self::DeclaredLost => "CIRCULATION_ITEM_STATUS_DECLARED_LOST",
+            Self::AwaitingPickup => "CIRCULATION_ITEM_STATUS_AWAITING_PICKUP",
+            Self::InTransit => "CIRCULATION_ITEM_STATUS_IN_TRANSIT",
+            Self::Paged => "CIRCULATION_ITEM_STATUS_PAGED",
+            Self::Missing => "CIRCULATION_ITEM_STATUS_MISSING",
+            Self::LostAndPaid => "CIRCULATION_ITEM_STATUS_LOST_AND_PAID",
+            Self::AwaitingDelivery => "CIRCULATION_ITEM_STATUS_AWAITING_DELIVERY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1361,6 +1532,14 @@ impl CirculationItemStatus {
             "CIRCULATION_ITEM_STATUS_IN" => Some(Self::In),
             "CIRCULATION_ITEM_STATUS_CHECKED_OUT" => Some(Self::CheckedOut),
             "CIRCULATION_ITEM_STATUS_AGED_TO_LOST" => Some(Self::AgedToLost),
+            "CIRCULATION_ITEM_STATUS_CLAIMED_RETURNED" => Some(Self::ClaimedReturned),
+            "CIRCULATION_ITEM_STATUS_DECLARED_LOST" => Some(Self::DeclaredLost),
+            "CIRCULATION_ITEM_STATUS_AWAITING_PICKUP" => Some(Self::AwaitingPickup),
+            "CIRCULATION_ITEM_STATUS_IN_TRANSIT" => Some(Self::InTransit),
+            "CIRCULATION_ITEM_STATUS_PAGED" => Some(Self::Paged),
+            "CIRCULATION_ITEM_STATUS_MISSING" => Some(Self::Missing),
+            "CIRCULATION_ITEM_STATUS_LOST_AND_PAID" => Some(Self::LostAndPaid),
+            "CIRCULATION_ITEM_STATUS_AWAITING_DELIVERY" => Some(Self::AwaitingDelivery),
             _ => None,
         }
     }
