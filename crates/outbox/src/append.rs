@@ -58,18 +58,7 @@ pub async fn append(connection: &mut PgConnection, events: &[NewEvent]) -> Resul
     if events.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = events.iter().map(|event| event.event_id).collect();
-    let types: Vec<&str> = events.iter().map(|event| &*event.event_type).collect();
-    let subjects: Vec<Uuid> = events.iter().map(|event| event.subject_id).collect();
-    let payloads: Vec<&[u8]> = events.iter().map(|event| &*event.payload).collect();
-    let parents: Vec<Option<&str>> = events
-        .iter()
-        .map(|event| event.trace_parent.as_deref())
-        .collect();
-    let times: Vec<jiff_sqlx::Timestamp> = events
-        .iter()
-        .map(|event| event.occurred_at.to_sqlx())
-        .collect();
+    let events = EventColumns::of(events);
     sqlx::query(
         "insert into outbox (event_id, type, subject_id, payload, trace_parent, occurred_at)
          select event_id, type, subject_id, payload, trace_parent, occurred_at
@@ -77,13 +66,51 @@ pub async fn append(connection: &mut PgConnection, events: &[NewEvent]) -> Resul
               with ordinality as event (event_id, type, subject_id, payload, trace_parent, occurred_at, place)
          order by place",
     )
-    .bind(ids)
-    .bind(types)
-    .bind(subjects)
-    .bind(payloads)
-    .bind(parents)
-    .bind(times)
+    .bind(events.ids)
+    .bind(events.types)
+    .bind(events.subjects)
+    .bind(events.payloads)
+    .bind(events.trace_parents)
+    .bind(events.times)
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Events by columns, as `unnest` takes them: for a statement that writes
+/// something and its events at once, to spare a round trip. It must have taken
+/// every row lock before, as for [`append`].
+#[derive(Debug)]
+pub struct EventColumns {
+    /// `event_id`.
+    pub ids: Vec<Uuid>,
+    /// `type`.
+    pub types: Vec<String>,
+    /// `subject_id`.
+    pub subjects: Vec<Uuid>,
+    /// `payload`.
+    pub payloads: Vec<Vec<u8>>,
+    /// `trace_parent`.
+    pub trace_parents: Vec<Option<String>>,
+    /// `occurred_at`.
+    pub times: Vec<jiff_sqlx::Timestamp>,
+}
+
+impl EventColumns {
+    /// The columns of these events, in their order.
+    #[must_use]
+    pub fn of(events: &[NewEvent]) -> Self {
+        let each = events.iter();
+        Self {
+            ids: each.clone().map(|event| event.event_id).collect(),
+            types: each.clone().map(|event| event.event_type.clone()).collect(),
+            subjects: each.clone().map(|event| event.subject_id).collect(),
+            payloads: each.clone().map(|event| event.payload.clone()).collect(),
+            trace_parents: each
+                .clone()
+                .map(|event| event.trace_parent.clone())
+                .collect(),
+            times: each.map(|event| event.occurred_at.to_sqlx()).collect(),
+        }
+    }
 }

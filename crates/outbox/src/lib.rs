@@ -57,7 +57,7 @@ mod service;
 mod stream;
 mod time;
 
-pub use append::{NewEvent, append};
+pub use append::{EventColumns, NewEvent, append};
 pub use consumer::{
     ApplyError, CallerName, Consumer, Consumers, FeedConsumerService, Page, Projection,
     StateProjection, decode, generation, hold_generation, known,

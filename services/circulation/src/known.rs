@@ -35,6 +35,13 @@ pub(crate) struct LoanPolicies {
     pub lost_item: Arc<Policy<LostTerms>>,
 }
 
+impl LoanPolicies {
+    /// Their ids: loan, overdue fine, lost item.
+    pub(crate) fn ids(&self) -> [Uuid; 3] {
+        [self.loan.id, self.overdue_fine.id, self.lost_item.id]
+    }
+}
+
 impl CurrentPolicies {
     /// The policies that a rule's line names. They were there when the rules
     /// were brought in, and policies are never removed.

@@ -2583,6 +2583,9 @@ pub struct LoanPolicy {
     /// How many items one patron may have under this code at once; 0: no limit.
     #[prost(int32, tag = "14")]
     pub item_limit: i32,
+    /// What kind of lending it is, for statistics; unset means general.
+    #[prost(enumeration = "LoanCategory", tag = "15")]
+    pub category: i32,
 }
 impl ::prost::Name for LoanPolicy {
     const NAME: &'static str = "LoanPolicy";

@@ -15,7 +15,7 @@ use crate::Circulation;
 use crate::error::Error;
 use crate::loan::event;
 use crate::loan::fine::lost_fees;
-use crate::loan::model::Loss;
+use crate::loan::model::{Loss, LossCause};
 use crate::period::second_of;
 
 /// Who ages, in a loan's history.
@@ -143,7 +143,8 @@ async fn age_to_lost(circulation: &Circulation) -> Result<i64, Error> {
             loan.overdue_since = loan.overdue_since.or(Some(now));
             loan.loss = Some(Loss {
                 id: carrel_ids::new_id(),
-                aged_to_lost_at: now,
+                at: now,
+                cause: LossCause::Aged,
             });
             loan.revision += 1;
             loans.push(loan);

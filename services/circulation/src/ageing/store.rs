@@ -16,11 +16,11 @@ use crate::policy::store::money;
 pub(crate) async fn is_anything_due(pool: &PgPool, now: Timestamp) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select exists (
-             select from loan where checked_in_at is null and overdue_since is null and due_at < $1
+             select from loan where checked_in_at is null and overdue_since is null and claimed_returned_at is null and due_at < $1
          ) or exists (
              select from loan
-             where checked_in_at is null and aged_to_lost_at is null and lost_due_at is not null
-               and lost_due_at <= $1
+             where checked_in_at is null and loss_id is null and claimed_returned_at is null
+               and lost_due_at is not null and lost_due_at <= $1
          ) as "due!""#,
         now.to_sqlx() as _,
     )
@@ -38,7 +38,7 @@ pub(crate) async fn take_overdue(
     let ids = sqlx::query_scalar!(
         "select loan.id
          from loan join item_circulation item on item.item_id = loan.item_id and item.open_loan_id = loan.id
-         where checked_in_at is null and overdue_since is null and due_at < $1
+         where checked_in_at is null and overdue_since is null and claimed_returned_at is null and due_at < $1
          order by due_at limit $2
          for update of item, loan skip locked",
         now.to_sqlx() as _,
@@ -66,13 +66,13 @@ pub(crate) async fn take_lost(
     limit: i64,
 ) -> Result<Vec<TakenLost>, Error> {
     let rows = sqlx::query!(
-        "select loan.id, item.revision, projection.price, projection.price_currency
+        r#"select loan.id, item.revision, projection.price as "price?", projection.price_currency as "price_currency?"
          from loan join item_circulation item on item.item_id = loan.item_id and item.open_loan_id = loan.id
-         join item_projection projection on projection.item_id = loan.item_id
-         where checked_in_at is null and aged_to_lost_at is null and lost_due_at is not null
-           and lost_due_at <= $1
+         left join item_projection projection on projection.item_id = loan.item_id
+         where checked_in_at is null and loss_id is null and claimed_returned_at is null
+           and lost_due_at is not null and lost_due_at <= $1
          order by lost_due_at limit $2
-         for update of item, loan skip locked",
+         for update of item, loan skip locked"#,
         now.to_sqlx() as _,
         limit,
     )
@@ -120,10 +120,15 @@ pub(crate) async fn write_overdue(
     sqlx::query!(
         "with overdue as (
              update loan set overdue_since = $2, revision = revision + 1 where id = any($1)
-             returning patron_id
+             returning patron_id, recalled_at
          )
-         update patron_circulation patron set overdue_loans = patron.overdue_loans + counted.count
-         from (select patron_id, count(*)::integer as count from overdue group by patron_id) counted
+         update patron_circulation patron set
+             overdue_loans = patron.overdue_loans + counted.overdue,
+             overdue_recalls = patron.overdue_recalls + counted.recalls
+         from (
+             select patron_id, count(*)::integer as overdue, count(recalled_at)::integer as recalls
+             from overdue group by patron_id
+         ) counted
          where patron.patron_id = counted.patron_id",
         &ids,
         now.to_sqlx() as _,
@@ -148,7 +153,7 @@ pub(crate) async fn write_lost(
         .collect();
     let were_overdue: Vec<bool> = before
         .iter()
-        .map(|taken| taken.loan.counts_as_overdue())
+        .map(|taken| taken.loan.counts().overdue > 0)
         .collect();
     let action: i32 = carrel_proto::circulation::v1::LoanAction::ItemAgedToLost.into();
     sqlx::query!(
@@ -158,7 +163,7 @@ pub(crate) async fn write_lost(
              update loan set action = $4, overdue_since = coalesce(overdue_since, $5), aged_to_lost_at = $5,
                  loss_id = taken.loss_id, revision = revision + 1
              from taken where loan.id = taken.loan_id
-             returning loan.id, item_id, patron_id, taken.was_overdue
+             returning loan.id, item_id, patron_id, taken.was_overdue, recalled_at
          ), history as (
              insert into loan_action (id, loan_id, action, actor, occurred_at, recorded_at)
              select loss_id, loan_id, $4, $6, $5, $5 from taken
@@ -168,10 +173,12 @@ pub(crate) async fn write_lost(
          )
          update patron_circulation patron set
              lost_loans = patron.lost_loans + counted.lost,
-             overdue_loans = patron.overdue_loans - counted.overdue
+             overdue_loans = patron.overdue_loans - counted.overdue,
+             overdue_recalls = patron.overdue_recalls - counted.recalls
          from (
              select patron_id, count(*)::integer as lost,
-                    (count(*) filter (where was_overdue))::integer as overdue
+                    (count(*) filter (where was_overdue))::integer as overdue,
+                    (count(recalled_at) filter (where was_overdue))::integer as recalls
              from lost group by patron_id
          ) counted
          where patron.patron_id = counted.patron_id",

@@ -71,6 +71,8 @@ impl LoanService for LoanRpcs {
             destination_library_code: taken.destination_library_code,
             in_house_use: taken.in_house_use,
             overdue_fine: taken.overdue_fine.map(Into::into),
+            request_id: String::new(),
+            destination_service_point_id: String::new(),
         }))
     }
 

@@ -7,7 +7,7 @@ use carrel_proto::circulation::v1::{
     CreateOverdueFinePolicyResponse, FixedDueDate as WireFixed, ListLoanPoliciesRequest,
     ListLoanPoliciesResponse, ListLostItemPoliciesRequest, ListLostItemPoliciesResponse,
     ListOverdueFinePoliciesRequest, ListOverdueFinePoliciesResponse, ListPatronLimitsRequest,
-    ListPatronLimitsResponse, LoanPolicy as WireLoan, LoanProfile as WireProfile,
+    ListPatronLimitsResponse, LoanCategory, LoanPolicy as WireLoan, LoanProfile as WireProfile,
     LostItemPolicy as WireLost, OverdueFinePolicy as WireFine, PatronLimits as WireLimits,
     RenewFrom as WireRenewFrom, SetPatronLimitsRequest, SetPatronLimitsResponse,
 };
@@ -19,8 +19,8 @@ use super::{LARGEST_PAGE, PAGE, optional_money, optional_period, period, to_peri
 use crate::Circulation;
 use crate::policy;
 use crate::policy::model::{
-    ClosedLibraryDueDate, FineTerms, FixedDueDate, LoanProfile, LoanTerms, LostTerms, PatronLimits,
-    Policy, RenewFrom,
+    Category, ClosedLibraryDueDate, FineTerms, FixedDueDate, LoanProfile, LoanTerms, LostTerms,
+    PatronLimits, Policy, RenewFrom,
 };
 
 /// Serves policies and patron limits.
@@ -227,6 +227,12 @@ fn loan_terms(given: &WireLoan) -> Result<LoanTerms, Refusal> {
             _ => return Err(unspecified("loan_policy.renew_from")),
         },
         item_limit: given.item_limit,
+        category: match LoanCategory::try_from(given.category) {
+            Ok(LoanCategory::Unspecified | LoanCategory::General) => Category::General,
+            Ok(LoanCategory::Reserve) => Category::Reserve,
+            Ok(LoanCategory::Equipment) => Category::Equipment,
+            Err(_) => return Err(unspecified("loan_policy.category")),
+        },
     })
 }
 
@@ -303,6 +309,7 @@ fn to_loan_policy(policy: Policy<LoanTerms>) -> WireLoan {
         renewals_allowed: terms.renewals_allowed,
         renew_from: renew_from.into(),
         item_limit: terms.item_limit,
+        category: LoanCategory::from(terms.category).into(),
     }
 }
 

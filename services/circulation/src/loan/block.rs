@@ -196,6 +196,16 @@ pub fn limit_blocks(
     blocks
 }
 
+/// That the patron had the item only just now, and may have it again from an
+/// instant.
+#[must_use]
+pub fn too_soon(from: jiff::Timestamp) -> Block {
+    Block::new(
+        "BORROWED_JUST_NOW",
+        format!("the patron had this item only just now, and may have it again from {from:.0}"),
+    )
+}
+
 /// What the policy and the catalog say against lending the item.
 #[must_use]
 pub fn item_blocks(status: ItemStatus, terms: &LoanTerms, has_due_date: bool) -> Vec<Block> {

@@ -127,6 +127,7 @@ async fn take_back(
     let arrival = CheckInRecord {
         id: check_in_id,
         item_id: item.item_id,
+        loan_id: item.open_loan_id,
         service_point_id: point,
         occurred_at: at,
         next_step: next_step.into(),
@@ -135,7 +136,7 @@ async fn take_back(
     };
     let (loan, overdue_fine) = match item.open_loan_id {
         None => {
-            ledger::check_in_without_loan(transaction, &arrival).await?;
+            ledger::arrive(transaction, &arrival).await?;
             (None, None)
         }
         Some(loan_id) => {
@@ -203,12 +204,17 @@ async fn end_loan(
         actor: call.caller.subject(),
         occurred_at: at,
         recorded_at: now,
-        service_point_id: arrival.service_point_id,
+        service_point_id: Some(arrival.service_point_id),
         comment: "",
         overridden: &[],
         fine,
     };
-    let revision = ledger::check_in(transaction, &before, &loan, arrival, &record).await?;
+    let arrival = CheckInRecord {
+        occurred_at: at,
+        ..*arrival
+    };
+    let revision = ledger::change(transaction, &before, &loan, &record).await?;
+    ledger::arrive(transaction, &arrival).await?;
 
     let status = CirculationItemStatus::In;
     let mut events = vec![
@@ -216,12 +222,7 @@ async fn end_loan(
         event::loan_changed(&loan, at),
     ];
     if let Some(loss) = before.loss {
-        let refund = fine::refund(
-            &policies.lost_item.terms,
-            loss.aged_to_lost_at,
-            at,
-            &calendar,
-        );
+        let refund = fine::refund(&policies.lost_item.terms, loss.at, at, &calendar);
         events.push(event::lost_item_returned(loss.id, &loan, refund, at));
     }
     if let Some(fine) = fine {
@@ -248,11 +249,11 @@ fn fine_on_return(
 ) -> Result<Option<Money>, Error> {
     let terms = &policies.overdue_fine.terms;
     let ended_at = match loan.loss {
-        Some(loss) if returned_at > loss.aged_to_lost_at => {
+        Some(loss) if returned_at > loss.at => {
             if terms.forgive_when_lost {
                 return Ok(None);
             }
-            loss.aged_to_lost_at
+            loss.at
         }
         _ => returned_at,
     };

@@ -10,11 +10,9 @@ use uuid::Uuid;
 
 use super::block::{self, OverriddenBlock, Override};
 use super::ledger::{self, ActionRecord};
-use super::model::{Loan, moment};
-use super::store::{self, ItemAtDesk, PatronAtDesk};
-use super::{
-    calendar, comment, due_date, event, item_not_found, nobody_for_themselves, permit, tell,
-};
+use super::model::{Facts, Loan, kinds, moment};
+use super::store::{self, AtCheckOut, CheckOutFacts, Desk, ItemAtDesk, PatronAtDesk};
+use super::{calendar, comment, due_date, event, item_not_found, nobody_for_themselves, permit};
 use crate::error::Error;
 use crate::known::LoanPolicies;
 use crate::projection::lookup::Answer;
@@ -60,20 +58,37 @@ pub async fn check_out(
     let (mut asked_for_item, mut asked_for_patron) = (false, false);
     loop {
         let lent = transact!(circulation.database, "check_out", |transaction| {
-            let now = circulation.clock.now();
-            if let Claim::Done(ids) = claim(transaction, key, &[loan_id], now).await?? {
-                return lent_before(transaction, first_id(&ids)?).await;
-            }
-            lend(
-                circulation,
+            let (now, point) = (circulation.clock.now(), request.service_point_id);
+            let barcode = &request.item_barcode;
+            let outcome = [loan_id];
+            let read = store::read_for_check_out(
                 transaction,
-                call,
-                request,
+                key,
+                &outcome,
+                barcode,
                 &patron_hmac,
-                loan_id,
+                point,
                 now,
-            )
-            .await
+            );
+            match read.await? {
+                AtCheckOut::Facts(facts) => {
+                    lend(
+                        circulation,
+                        transaction,
+                        call,
+                        request,
+                        *facts,
+                        loan_id,
+                        now,
+                    )
+                    .await
+                }
+                // Claiming it as well tells what became of it.
+                AtCheckOut::AskedBefore => match claim(transaction, key, &outcome, now).await?? {
+                    Claim::Done(ids) => lent_before(transaction, first_id(&ids)?).await,
+                    Claim::New => Err(Error::Unreadable("a request that comes and goes".into())),
+                },
+            }
         });
         match lent {
             Ok(lent) => {
@@ -123,20 +138,12 @@ async fn lend(
     transaction: &mut PgConnection,
     call: &Call,
     request: &CheckOut,
-    patron_hmac: &[u8],
+    facts: CheckOutFacts,
     loan_id: Uuid,
     now: Timestamp,
 ) -> Result<CheckedOut, Error> {
-    let point = request.service_point_id;
-    let facts = store::read_for_check_out(transaction, &request.item_barcode, patron_hmac, point)
-        .await?
-        .ok_or(Error::ServicePointNotFound)?;
-    permit(
-        call,
-        &facts.desk,
-        request.occurred_at,
-        request.overriding.as_ref(),
-    )?;
+    let (point, overriding) = (request.service_point_id, request.overriding.as_ref());
+    permit(call, &facts.desk, request.occurred_at, overriding)?;
     let at = moment(request.occurred_at, now)?;
     let item = facts.item.ok_or(Error::ItemNotFound {
         owner_reached: true,
@@ -162,12 +169,26 @@ async fn lend(
     // In the last second of its due day a loan would be due before it began.
     let due_at =
         due_date::due_at(&policies.loan.terms, at, &calendar).filter(|due_at| *due_at > at);
-    let blocks = check_out_blocks(&item, &patron, &policies, due_at, calendar.date_of(at));
-    let (overridden, standing) = block::part(blocks, request.overriding.as_ref());
+    let mut blocks = check_out_blocks(&item, &patron, &policies, due_at, calendar.date_of(at));
+    let not_again_before = facts.not_again_before;
+    if let Some((_, from)) = not_again_before.filter(|(id, _)| *id == patron.patron_id)
+        && at < from
+    {
+        blocks.push(block::too_soon(from));
+    }
+    let (overridden, standing) = block::part(blocks, overriding);
     let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {
         return Err(Error::CheckOutBlocked(standing));
     };
 
+    let applied_rule = rules.applied(rule);
+    let counters = patron.one_more(kinds(
+        &applied_rule.loan_policy,
+        &item.material_type,
+        &item.loan_type,
+    ));
+    let item_revision = item.revision + 1;
+    let lost_after = policies.lost_item.terms.aged_to_lost_after;
     let loan = Loan {
         id: loan_id,
         item_id: item.item_id,
@@ -183,26 +204,18 @@ async fn lend(
         renewal_count: 0,
         check_out_service_point_id: point,
         check_in_service_point_id: None,
-        applied_rule: rules.applied(rule),
-        policy_ids: [
-            policies.loan.id,
-            policies.overdue_fine.id,
-            policies.lost_item.id,
-        ],
-        // Where the catalog has not told of the item's place, the desk's.
-        library_code: item.path.library_code.unwrap_or(facts.desk.library_code),
-        institution_code: item
-            .path
-            .institution_code
-            .unwrap_or(facts.desk.institution_code),
+        applied_rule,
+        policy_ids: policies.ids(),
+        facts: facts_of(item, patron.patron_group, &policies, facts.desk),
         overdue_since: None,
-        lost_due_at: due_date::lost_at(
-            policies.lost_item.terms.aged_to_lost_after,
-            due_at,
-            &calendar,
-        ),
+        lost_due_at: due_date::lost_at(lost_after, due_at, &calendar),
         loss: None,
+        claimed_returned_at: None,
+        recalled_at: None,
         fined: None,
+        proxy_patron_id: None,
+        building_use: false,
+        accepted_agreement: String::new(),
         revision: 1,
     };
     let overridden: Vec<OverriddenBlock> = overridden.into_iter().map(Into::into).collect();
@@ -211,20 +224,37 @@ async fn lend(
         actor: call.caller.subject(),
         occurred_at: at,
         recorded_at: now,
-        service_point_id: point,
-        comment: comment(request.overriding.as_ref()),
+        service_point_id: Some(point),
+        comment: comment(overriding),
         overridden: &overridden,
         fine: None,
     };
-    let revision = ledger::check_out(transaction, &loan, &record).await?;
     let status = CirculationItemStatus::CheckedOut;
     let events = [
-        event::availability_changed(loan.item_id, status, revision, at),
+        event::availability_changed(loan.item_id, status, item_revision, at),
         event::loan_changed(&loan, at),
     ];
-    tell(transaction, call, events.into()).await?;
+    let events = events.map(|event| event.caused_by(call.trace_parent.clone()));
+    ledger::check_out(transaction, &loan, &counters, &record, &events).await?;
     tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "checked out");
     Ok(CheckedOut { loan, overridden })
+}
+
+/// What statistics keep. Where the catalog has not told of the item's place,
+/// the desk's library lends it and is owed for it.
+fn facts_of(item: ItemAtDesk, patron_group: String, policies: &LoanPolicies, desk: Desk) -> Facts {
+    let path = item.path;
+    Facts {
+        institution_code: path.institution_code.unwrap_or(desk.institution_code),
+        campus_code: path.campus_code.unwrap_or_default(),
+        library_code: path.library_code.unwrap_or(desk.library_code),
+        location_code: path.location_code.unwrap_or_default(),
+        patron_group,
+        material_type: item.material_type,
+        loan_type: item.loan_type,
+        call_number_class: item.call_number_class,
+        category: policies.loan.terms.category.into(),
+    }
 }
 
 fn combination<'a>(item: &'a ItemAtDesk, patron: &'a PatronAtDesk) -> Combination<'a> {
@@ -248,7 +278,7 @@ fn check_out_blocks(
 ) -> Vec<block::Block> {
     let terms = &policies.loan.terms;
     let status = ItemStatus::try_from(item.status).unwrap_or_default();
-    let loans_under = patron.loans_under(&policies.loan.code);
+    let loans_under = patron.loans_of(&format!("l:{}", policies.loan.code));
     let mut blocks = block::patron_blocks(&patron.facts, today);
     blocks.extend(block::limit_blocks(&patron.facts, terms, loans_under));
     blocks.extend(block::item_blocks(status, terms, due_at.is_some()));

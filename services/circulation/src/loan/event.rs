@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::fine::{LostFees, Refund};
-use super::model::Loan;
+use super::model::{Facts, Loan, LossCause};
 use crate::rule::AppliedRule;
 
 impl From<AppliedRule> for wire::AppliedRule {
@@ -31,12 +31,32 @@ fn text(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
+impl From<Facts> for wire::CirculationFacts {
+    fn from(facts: Facts) -> Self {
+        Self {
+            institution_code: facts.institution_code,
+            campus_code: facts.campus_code,
+            library_code: facts.library_code,
+            location_code: facts.location_code,
+            patron_group: facts.patron_group,
+            material_type: facts.material_type,
+            loan_type: facts.loan_type,
+            call_number_class: facts.call_number_class,
+            category: facts.category.into(),
+        }
+    }
+}
+
 impl From<Loan> for wire::Loan {
     fn from(loan: Loan) -> Self {
         let status = if loan.is_open() {
             wire::LoanStatus::Open
         } else {
             wire::LoanStatus::Closed
+        };
+        let lost_at = |cause| {
+            let loss = loan.loss.filter(|loss| loss.cause == cause);
+            loss.map(|loss| to_timestamp(loss.at))
         };
         Self {
             id: loan.id.to_string(),
@@ -52,8 +72,15 @@ impl From<Loan> for wire::Loan {
             check_in_service_point_id: text(loan.check_in_service_point_id),
             applied_rule: Some(loan.applied_rule.into()),
             overdue_since: loan.overdue_since.map(to_timestamp),
-            aged_to_lost_at: loan.loss.map(|loss| to_timestamp(loss.aged_to_lost_at)),
+            aged_to_lost_at: lost_at(LossCause::Aged),
+            declared_lost_at: lost_at(LossCause::Declared),
             revision: loan.revision,
+            proxy_patron_id: text(loan.proxy_patron_id),
+            claimed_returned_at: loan.claimed_returned_at.map(to_timestamp),
+            recalled_at: loan.recalled_at.map(to_timestamp),
+            building_use: loan.building_use,
+            accepted_agreement: loan.accepted_agreement,
+            facts: Some(loan.facts.into()),
         }
     }
 }
@@ -100,8 +127,8 @@ pub(crate) fn fine_incurred(
         item_id: loan.item_id.to_string(),
         patron_id: text(loan.patron_id),
         amount: Some(amount.into()),
-        library_code: loan.library_code.clone(),
-        institution_code: loan.institution_code.clone(),
+        library_code: loan.facts.library_code.clone(),
+        institution_code: loan.facts.institution_code.clone(),
         due_at: Some(to_timestamp(due_at)),
         ended_at: Some(to_timestamp(ended_at)),
     };
@@ -118,11 +145,11 @@ pub(crate) fn aged_to_lost(loan: &Loan, fees: LostFees) -> Option<NewEvent> {
         patron_id: text(loan.patron_id),
         lost_item_fee: fees.lost_item_fee.map(Into::into),
         processing_fee: fees.processing_fee.map(Into::into),
-        library_code: loan.library_code.clone(),
-        institution_code: loan.institution_code.clone(),
-        aged_to_lost_at: Some(to_timestamp(loss.aged_to_lost_at)),
+        library_code: loan.facts.library_code.clone(),
+        institution_code: loan.facts.institution_code.clone(),
+        aged_to_lost_at: Some(to_timestamp(loss.at)),
     };
-    Some(NewEvent::of(loan.id, &message, loss.aged_to_lost_at))
+    Some(NewEvent::of(loan.id, &message, loss.at))
 }
 
 /// A lost item came back.

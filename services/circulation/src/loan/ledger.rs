@@ -3,7 +3,10 @@
 //! item's and the patron's rows and the loan's history together; the caller
 //! holds the item's lock, and appends the events afterwards.
 
+use std::collections::BTreeMap;
+
 use carrel_money::Money;
+use carrel_outbox::{EventColumns, NewEvent};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
@@ -11,7 +14,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::block::OverriddenBlock;
-use super::model::Loan;
+use super::model::{Counts, Loan, LossCause};
 
 /// What goes into a loan's history.
 #[derive(Debug)]
@@ -20,40 +23,54 @@ pub(crate) struct ActionRecord<'a> {
     pub actor: &'a str,
     pub occurred_at: Timestamp,
     pub recorded_at: Timestamp,
-    pub service_point_id: Uuid,
+    /// `None`: nowhere, by itself.
+    pub service_point_id: Option<Uuid>,
     pub comment: &'a str,
     pub overridden: &'a [OverriddenBlock],
     pub fine: Option<Money>,
 }
 
-/// Writes a new loan; returns the item's revision.
+/// Writes a new loan with its events; `loans_by_kind` are the patron's
+/// counters with this loan. The caller holds both locks, so the events may be
+/// written by the same statement.
 pub(crate) async fn check_out(
     connection: &mut PgConnection,
     loan: &Loan,
+    loans_by_kind: &BTreeMap<String, i32>,
     record: &ActionRecord<'_>,
-) -> Result<i64, sqlx::Error> {
+    events: &[NewEvent],
+) -> Result<(), sqlx::Error> {
     let [loan_policy, overdue_fine_policy, lost_item_policy] = loan.policy_ids;
-    sqlx::query_scalar!(
+    let events = EventColumns::of(events);
+    sqlx::query!(
         "with lent as (
              insert into loan (
                  id, item_id, patron_id, action, checked_out_at, due_at, check_out_service_point_id,
                  applied_rule, loan_policy_id, overdue_fine_policy_id, lost_item_policy_id,
-                 library_code, institution_code, lost_due_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                 library_code, institution_code, lost_due_at, campus_code, location_code, patron_group,
+                 material_type, loan_type, call_number_class, category, proxy_patron_id, building_use,
+                 accepted_agreement)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+                 $20, $21, $22, $23, $24)
          ), history as (
              insert into loan_action (
                  id, loan_id, action, actor, occurred_at, recorded_at, service_point_id, comment, overridden)
-             values ($15, $1, $4, $16, $5, $17, $7, $18, $19)
+             values ($25, $1, $4, $26, $5, $27, $7, $28, $29)
          ), patron as (
-             update patron_circulation set
-                 open_loans = open_loans + 1,
-                 loans_by_policy = jsonb_set(loans_by_policy, array[$20],
-                     to_jsonb(coalesce((loans_by_policy ->> $20)::integer, 0) + 1))
+             update patron_circulation set open_loans = open_loans + 1, loans_by_kind = $30
              where patron_id = $3
+         ), item as (
+             update item_circulation set open_loan_id = $1, status = 2, revision = revision + 1,
+                 last_patron_id = null, last_returned_at = null, reborrow_from = null,
+                 held_request_id = null, destination_service_point_id = null,
+                 destination_library_code = '', in_transit_since = null
+             where item_id = $2
          )
-         update item_circulation set open_loan_id = $1, status = 2, revision = revision + 1
-         where item_id = $2
-         returning revision",
+         insert into outbox (event_id, type, subject_id, payload, trace_parent, occurred_at)
+         select event_id, type, subject_id, payload, trace_parent, occurred_at
+         from unnest($31::uuid[], $32::text[], $33::uuid[], $34::bytea[], $35::text[], $36::timestamptz[])
+              with ordinality as event (event_id, type, subject_id, payload, trace_parent, occurred_at, place)
+         order by place",
         loan.id,
         loan.item_id,
         loan.patron_id,
@@ -65,18 +82,35 @@ pub(crate) async fn check_out(
         loan_policy,
         overdue_fine_policy,
         lost_item_policy,
-        loan.library_code,
-        loan.institution_code,
+        loan.facts.library_code,
+        loan.facts.institution_code,
         loan.lost_due_at.map(ToSqlx::to_sqlx) as _,
+        loan.facts.campus_code,
+        loan.facts.location_code,
+        loan.facts.patron_group,
+        loan.facts.material_type,
+        loan.facts.loan_type,
+        loan.facts.call_number_class,
+        number(loan.facts.category.into()),
+        loan.proxy_patron_id,
+        loan.building_use,
+        loan.accepted_agreement,
         record.id,
         record.actor,
         record.recorded_at.to_sqlx() as _,
         record.comment,
         Json(record.overridden) as _,
-        loan.applied_rule.loan_policy,
+        Json(loans_by_kind) as _,
+        &events.ids,
+        &events.types,
+        &events.subjects,
+        &events.payloads,
+        &events.trace_parents as _,
+        &events.times as _,
     )
-    .fetch_one(connection)
+    .execute(connection)
     .await
+    .map(drop)
 }
 
 /// Where an item goes that came over the desk.
@@ -84,6 +118,7 @@ pub(crate) async fn check_out(
 pub(crate) struct CheckInRecord<'a> {
     pub id: Uuid,
     pub item_id: Uuid,
+    pub loan_id: Option<Uuid>,
     pub service_point_id: Uuid,
     pub occurred_at: Timestamp,
     pub next_step: i32,
@@ -91,17 +126,19 @@ pub(crate) struct CheckInRecord<'a> {
     pub in_house_use: bool,
 }
 
-/// Writes that an item without a loan came over the desk.
-pub(crate) async fn check_in_without_loan(
+/// Writes that an item came over the desk.
+pub(crate) async fn arrive(
     connection: &mut PgConnection,
     record: &CheckInRecord<'_>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into check_in (
-             id, item_id, service_point_id, occurred_at, next_step, destination_library_code, in_house_use)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+             id, item_id, loan_id, service_point_id, occurred_at, next_step, destination_library_code,
+             in_house_use)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         record.id,
         record.item_id,
+        record.loan_id,
         record.service_point_id,
         record.occurred_at.to_sqlx() as _,
         number(record.next_step),
@@ -113,93 +150,64 @@ pub(crate) async fn check_in_without_loan(
     .map(drop)
 }
 
-/// Writes the end of a loan; `before` is the loan as it was. Returns the
-/// item's revision.
-pub(crate) async fn check_in(
+/// Writes that a loan changed in whatever way: the loan, its item's status,
+/// its patron's counters by the difference between `before` and `loan`, and
+/// the history. Returns the item's revision. Where a loan ends, its item is in
+/// until the caller says where it goes.
+pub(crate) async fn change(
     connection: &mut PgConnection,
     before: &Loan,
     loan: &Loan,
-    check_in: &CheckInRecord<'_>,
     record: &ActionRecord<'_>,
 ) -> Result<i64, sqlx::Error> {
+    let counts = Counts::change(before.counts(), loan.counts());
+    let loss_at = |cause| {
+        let loss = loan.loss.filter(|loss| loss.cause == cause);
+        loss.map(|loss| loss.at.to_sqlx())
+    };
+    let status_changed = before.item_status() != loan.item_status();
     sqlx::query_scalar!(
-        "with returned as (
-             update loan set action = $2, checked_in_at = $3, check_in_service_point_id = $4,
-                 fined = $5, fined_currency = $6, revision = $7
+        "with changed as (
+             update loan set action = $2, due_at = $3, checked_in_at = $4, check_in_service_point_id = $5,
+                 renewal_count = $6, overdue_since = $7, lost_due_at = $8, aged_to_lost_at = $9,
+                 declared_lost_at = $10, loss_id = $11, claimed_returned_at = $12, recalled_at = $13,
+                 fined = $14, fined_currency = $15, revision = $16
              where id = $1
-         ), arrival as (
-             insert into check_in (
-                 id, item_id, loan_id, service_point_id, occurred_at, next_step, destination_library_code,
-                 in_house_use)
-             values ($8, $9, $1, $4, $3, $10, $11, false)
          ), history as (
-             insert into loan_action (
-                 id, loan_id, action, actor, occurred_at, recorded_at, service_point_id, fine, fine_currency)
-             values ($8, $1, $2, $12, $3, $13, $4, $14, $15)
-         ), patron as (
-             update patron_circulation set
-                 open_loans = open_loans - 1,
-                 overdue_loans = overdue_loans - $16::integer,
-                 lost_loans = lost_loans - $17::integer,
-                 loans_by_policy = case
-                     when (loans_by_policy ->> $18)::integer > 1 then
-                         jsonb_set(loans_by_policy, array[$18], to_jsonb((loans_by_policy ->> $18)::integer - 1))
-                     else loans_by_policy - $18
-                 end
-             where patron_id = $19
-         )
-         update item_circulation set open_loan_id = null, status = 1, revision = revision + 1
-         where item_id = $9
-         returning revision",
-        loan.id,
-        number(loan.action.into()),
-        check_in.occurred_at.to_sqlx() as _,
-        check_in.service_point_id,
-        loan.fined.map(Money::amount),
-        loan.fined.map(|fined| fined.currency().code()),
-        loan.revision,
-        check_in.id,
-        check_in.item_id,
-        number(check_in.next_step),
-        check_in.destination_library_code,
-        record.actor,
-        record.recorded_at.to_sqlx() as _,
-        record.fine.map(Money::amount),
-        record.fine.map(|fine| fine.currency().code()),
-        i32::from(before.counts_as_overdue()),
-        i32::from(before.counts_as_lost()),
-        loan.applied_rule.loan_policy,
-        loan.patron_id,
-    )
-    .fetch_one(connection)
-    .await
-}
-
-/// Writes a renewal; `before` is the loan as it was.
-pub(crate) async fn renew(
-    connection: &mut PgConnection,
-    before: &Loan,
-    loan: &Loan,
-    record: &ActionRecord<'_>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "with history as (
              insert into loan_action (
                  id, loan_id, action, actor, occurred_at, recorded_at, service_point_id, comment, overridden,
                  fine, fine_currency)
-             values ($9, $1, $2, $10, $11, $12, $13, $14, $15, $16, $17)
+             values ($17, $1, $2, $18, $19, $20, $21, $22, $23, $24, $25)
          ), patron as (
-             update patron_circulation set overdue_loans = overdue_loans - $18::integer
-             where patron_id = $19 and $18::integer > 0
+             update patron_circulation set
+                 open_loans = open_loans + $26::integer,
+                 overdue_loans = overdue_loans + $27::integer,
+                 overdue_recalls = overdue_recalls + $28::integer,
+                 lost_loans = lost_loans + $29::integer,
+                 loans_by_kind = case when $26::integer = 0 then loans_by_kind
+                     else count_loans(loans_by_kind, $30, $26::integer) end
+             where patron_id = $31
+               and ($26::integer, $27::integer, $28::integer, $29::integer) <> (0, 0, 0, 0)
          )
-         update loan set action = $2, due_at = $3, lost_due_at = $4, overdue_since = null,
-             renewal_count = $5, fined = $6, fined_currency = $7, revision = $8
-         where id = $1",
+         update item_circulation set
+             open_loan_id = case when $4::timestamptz is null then open_loan_id end,
+             status = $32,
+             revision = revision + $33::integer
+         where item_id = $34
+         returning revision",
         loan.id,
         number(loan.action.into()),
         loan.due_at.to_sqlx() as _,
-        loan.lost_due_at.map(ToSqlx::to_sqlx) as _,
+        loan.checked_in_at.map(ToSqlx::to_sqlx) as _,
+        loan.check_in_service_point_id,
         loan.renewal_count,
+        loan.overdue_since.map(ToSqlx::to_sqlx) as _,
+        loan.lost_due_at.map(ToSqlx::to_sqlx) as _,
+        loss_at(LossCause::Aged) as _,
+        loss_at(LossCause::Declared) as _,
+        loan.loss.map(|loss| loss.id),
+        loan.claimed_returned_at.map(ToSqlx::to_sqlx) as _,
+        loan.recalled_at.map(ToSqlx::to_sqlx) as _,
         loan.fined.map(Money::amount),
         loan.fined.map(|fined| fined.currency().code()),
         loan.revision,
@@ -212,12 +220,18 @@ pub(crate) async fn renew(
         Json(record.overridden) as _,
         record.fine.map(Money::amount),
         record.fine.map(|fine| fine.currency().code()),
-        i32::from(before.counts_as_overdue()),
+        counts.open,
+        counts.overdue,
+        counts.overdue_recalls,
+        counts.lost,
+        &loan.kinds(),
         loan.patron_id,
+        number(loan.item_status().into()),
+        i32::from(status_changed),
+        loan.item_id,
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await
-    .map(drop)
 }
 
 /// An enum's number as the database keeps it; the contract's enums are small.

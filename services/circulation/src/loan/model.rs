@@ -2,7 +2,7 @@
 
 use carrel_money::{Money, MoneyError};
 use carrel_proto::catalog::v1::ItemStatus;
-use carrel_proto::circulation::v1::{LoanAction, NextStep};
+use carrel_proto::circulation::v1::{CirculationItemStatus, LoanAction, LoanCategory, NextStep};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -39,29 +39,108 @@ pub struct Loan {
     pub applied_rule: AppliedRule,
     /// The versions it was made under: loan, overdue fine, lost item.
     pub policy_ids: [Uuid; 3],
-    /// The library that is owed, by its code.
-    pub library_code: String,
-    /// The college that is owed, by its code.
-    pub institution_code: String,
+    /// What statistics keep; its library and college are those that are owed.
+    pub facts: Facts,
     /// When it was found overdue.
     pub overdue_since: Option<Timestamp>,
     /// When it is to be aged to lost.
     pub lost_due_at: Option<Timestamp>,
-    /// When and under which id it was aged to lost.
+    /// When, how and under which id it was lost.
     pub loss: Option<Loss>,
+    /// When the patron claimed to have returned it.
+    pub claimed_returned_at: Option<Timestamp>,
+    /// Since when somebody waits for it, by a recall.
+    pub recalled_at: Option<Timestamp>,
     /// What was fined so far.
     pub fined: Option<Money>,
+    /// Who stood at the desk for the patron.
+    pub proxy_patron_id: Option<Uuid>,
+    /// Whether it must stay in the building.
+    pub building_use: bool,
+    /// The version of the borrowing agreement that was accepted; "": none.
+    pub accepted_agreement: String,
     /// Rises with each change.
     pub revision: i64,
 }
 
-/// That an item was aged to lost.
+/// What statistics keep of a circulation for good: of the item, and of the
+/// patron no more than the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The item's college.
+    pub institution_code: String,
+    /// The item's campus; "" where unknown.
+    pub campus_code: String,
+    /// The item's library.
+    pub library_code: String,
+    /// The item's location; "" where unknown.
+    pub location_code: String,
+    /// The patron group.
+    pub patron_group: String,
+    /// The material type.
+    pub material_type: String,
+    /// The loan type.
+    pub loan_type: String,
+    /// The class of the call number; "" where there is none.
+    pub call_number_class: String,
+    /// What kind of lending.
+    pub category: LoanCategory,
+}
+
+/// That an item was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
     /// Under this id its charges are made once.
     pub id: Uuid,
     /// When.
-    pub aged_to_lost_at: Timestamp,
+    pub at: Timestamp,
+    /// How.
+    pub cause: LossCause,
+}
+
+/// How an item was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LossCause {
+    /// It stayed out too long.
+    Aged,
+    /// The patron said so.
+    Declared,
+}
+
+/// What one loan adds to its patron's counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Among those that are out.
+    pub open: i32,
+    /// Among the overdue.
+    pub overdue: i32,
+    /// Among the overdue that somebody waits for.
+    pub overdue_recalls: i32,
+    /// Among the lost.
+    pub lost: i32,
+}
+
+impl Counts {
+    /// How the patron's counters change when a loan changes.
+    #[must_use]
+    pub fn change(before: Self, after: Self) -> Self {
+        Self {
+            open: after.open - before.open,
+            overdue: after.overdue - before.overdue,
+            overdue_recalls: after.overdue_recalls - before.overdue_recalls,
+            lost: after.lost - before.lost,
+        }
+    }
+}
+
+/// The keys under which a patron's open loans are counted.
+#[must_use]
+pub fn kinds(loan_policy: &str, material_type: &str, loan_type: &str) -> [String; 3] {
+    [
+        format!("l:{loan_policy}"),
+        format!("m:{material_type}"),
+        format!("t:{loan_type}"),
+    ]
 }
 
 impl Loan {
@@ -71,21 +150,50 @@ impl Loan {
         self.checked_in_at.is_none()
     }
 
-    /// Whether it counts as overdue; a lost one counts as lost instead.
+    /// Where it counts among its patron's loans. One that is claimed returned
+    /// is neither overdue nor lost until that is settled.
     #[must_use]
-    pub fn counts_as_overdue(&self) -> bool {
-        self.is_open() && self.overdue_since.is_some() && self.loss.is_none()
+    pub fn counts(&self) -> Counts {
+        let is_open = self.is_open();
+        let stands = is_open && self.claimed_returned_at.is_none();
+        let overdue = stands && self.overdue_since.is_some() && self.loss.is_none();
+        Counts {
+            open: is_open.into(),
+            overdue: overdue.into(),
+            overdue_recalls: (overdue && self.recalled_at.is_some()).into(),
+            lost: (stands && self.loss.is_some()).into(),
+        }
     }
 
-    /// Whether it counts as lost.
+    /// What its item is while it is open.
     #[must_use]
-    pub fn counts_as_lost(&self) -> bool {
-        self.is_open() && self.loss.is_some()
+    pub fn item_status(&self) -> CirculationItemStatus {
+        match self.loss {
+            _ if !self.is_open() => CirculationItemStatus::In,
+            _ if self.claimed_returned_at.is_some() => CirculationItemStatus::ClaimedReturned,
+            Some(loss) => match loss.cause {
+                LossCause::Aged => CirculationItemStatus::AgedToLost,
+                LossCause::Declared => CirculationItemStatus::DeclaredLost,
+            },
+            None => CirculationItemStatus::CheckedOut,
+        }
+    }
+
+    /// The kinds by which it is counted: loan policy, material type, loan type.
+    #[must_use]
+    pub fn kinds(&self) -> [String; 3] {
+        kinds(
+            &self.applied_rule.loan_policy,
+            &self.facts.material_type,
+            &self.facts.loan_type,
+        )
     }
 
     /// Ends it.
     pub fn check_in(&mut self, at: Timestamp, service_point_id: Uuid) {
         self.action = LoanAction::CheckedIn;
+        self.claimed_returned_at = None;
+        self.recalled_at = None;
         self.checked_in_at = Some(at);
         self.check_in_service_point_id = Some(service_point_id);
         self.revision += 1;
@@ -143,10 +251,10 @@ pub fn next_step(
             Some(library) if library != here => (NextStep::SendHome, Some(library.to_owned())),
             _ => (NextStep::Shelve, None),
         },
+        ItemStatus::InRepair => (NextStep::Repair, None),
         ItemStatus::Unspecified
         | ItemStatus::OnOrder
         | ItemStatus::InProcess
-        | ItemStatus::InRepair
         | ItemStatus::Missing
         | ItemStatus::Withdrawn => (NextStep::AskCatalog, None),
     }

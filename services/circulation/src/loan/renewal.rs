@@ -143,12 +143,12 @@ async fn lend_longer(
         actor: call.caller.subject(),
         occurred_at: now,
         recorded_at: now,
-        service_point_id: point,
+        service_point_id: Some(point),
         comment: comment(request.overriding.as_ref()),
         overridden: &overridden,
         fine,
     };
-    ledger::renew(transaction, &before, &loan, &record).await?;
+    ledger::change(transaction, &before, &loan, &record).await?;
     let mut events = vec![event::loan_changed(&loan, now)];
     events.extend(fine.map(|fine| event::fine_incurred(action_id, &loan, fine, was_due_at, now)));
     tell(transaction, call, events).await?;

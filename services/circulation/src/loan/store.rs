@@ -4,13 +4,18 @@
 //! `item_circulation`, then the patron's of `patron_circulation`. Whatever
 //! changes a loan holds its item's lock.
 
-use carrel_proto::circulation::v1::LoanAction;
+use std::collections::BTreeMap;
+
+use carrel_database::RequestKey;
+use carrel_proto::circulation::v1::{CirculationItemStatus, LoanAction};
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::block::{OverriddenBlock, PatronFacts};
-use super::model::{Loan, Loss};
+use super::model::{Facts, Loan, Loss, LossCause};
 use crate::error::Error;
 use crate::policy::model::PatronLimits;
 use crate::policy::store::money;
@@ -34,7 +39,18 @@ pub(crate) struct ItemAtDesk {
     pub status: i32,
     pub material_type: String,
     pub loan_type: String,
+    pub call_number_class: String,
+    /// The title, where the catalog told of it.
+    pub record_id: Option<Uuid>,
     pub open_loan_id: Option<Uuid>,
+    /// Where circulation has it.
+    pub desk_status: CirculationItemStatus,
+    /// Of the item's circulation, before this change.
+    pub revision: i64,
+    /// Whether there may be requests that it could fill.
+    pub requested: bool,
+    /// The request that it is kept, fetched or on its way for.
+    pub held_request_id: Option<Uuid>,
     pub path: LocationPath,
 }
 
@@ -44,16 +60,22 @@ pub(crate) struct PatronAtDesk {
     pub patron_id: Uuid,
     pub patron_group: String,
     pub facts: PatronFacts,
-    loans_by_policy: serde_json::Value,
+    loans_by_kind: BTreeMap<String, i32>,
 }
 
 impl PatronAtDesk {
-    pub(crate) fn loans_under(&self, policy_code: &str) -> i32 {
-        let count = self.loans_by_policy.get(policy_code);
-        count
-            .and_then(serde_json::Value::as_i64)
-            .and_then(|count| count.try_into().ok())
-            .unwrap_or(0)
+    /// Open loans of a kind, by the keys of [`kinds`].
+    pub(crate) fn loans_of(&self, kind: &str) -> i32 {
+        self.loans_by_kind.get(kind).copied().unwrap_or(0)
+    }
+
+    /// The counters with one loan of these kinds more.
+    pub(crate) fn one_more(&self, kinds: [String; 3]) -> BTreeMap<String, i32> {
+        let mut counts = self.loans_by_kind.clone();
+        for kind in kinds {
+            *counts.entry(kind).or_default() += 1;
+        }
+        counts
     }
 }
 
@@ -65,46 +87,78 @@ pub(crate) struct CheckOutFacts {
     pub policy_serial: i64,
     pub item: Option<ItemAtDesk>,
     pub patron: Option<PatronAtDesk>,
+    /// Who had the item last, where they may not have it again before an
+    /// instant.
+    pub not_again_before: Option<(Uuid, Timestamp)>,
 }
 
-/// Reads everything that a check-out is decided from, and locks the item and
-/// then the patron. What is held against limits is on the locked rows: the
-/// rest of the statement sees what was there before it waited.
+/// What the reading for a check-out finds.
+#[derive(Debug)]
+pub(crate) enum AtCheckOut {
+    /// The request was claimed before; nothing was locked.
+    AskedBefore,
+    /// The facts.
+    Facts(Box<CheckOutFacts>),
+}
+
+/// Claims the request, reads everything that a check-out is decided from, and
+/// locks the item and then the patron: all by one statement. What is held
+/// against limits is on the locked rows: the rest of the statement sees what
+/// was there before it waited.
 pub(crate) async fn read_for_check_out(
     connection: &mut PgConnection,
+    key: &RequestKey,
+    outcome: &[Uuid],
     item_barcode: &str,
     patron_barcode_hmac: &[u8],
     service_point_id: Uuid,
-) -> Result<Option<CheckOutFacts>, Error> {
+    now: Timestamp,
+) -> Result<AtCheckOut, Error> {
     let row = sqlx::query!(
-        r#"with item as materialized (
-             select p.item_id, p.status, p.material_type, p.loan_type, p.location_id, c.open_loan_id
+        r#"with claimed as (
+             insert into request (caller, rpc, request_id, fingerprint, outcome, created_at)
+             values ($4, $5, $6, $7, $8, $9)
+             on conflict on constraint request_key do nothing
+             returning true
+         ), item as materialized (
+             select p.item_id, p.status, p.material_type, p.loan_type, p.call_number_class, p.record_id,
+                    p.location_id, c.open_loan_id, c.revision, c.status as desk_status, c.requested,
+                    c.held_request_id, c.last_patron_id, c.reborrow_from
              from item_projection p join item_circulation c on c.item_id = p.item_id
              where p.barcode = $1 and p.barcode <> ''
+               and (select count(*) from claimed) = 1 -- the request comes first
              order by p.place desc limit 1
              for update of c
          ), patron as materialized (
              select p.patron_id, p.patron_group, p.expiration_date, p.active,
-                    c.open_loans, c.overdue_loans, c.lost_loans, c.loans_by_policy
+                    c.open_loans, c.overdue_loans, c.lost_loans, c.loans_by_kind
              from patron_projection p join patron_circulation c on c.patron_id = p.patron_id
              where p.barcode_hmac = $2
                and (select count(*) from item) >= 0 -- the item's lock comes first
+               and (select count(*) from claimed) = 1
              order by p.place desc limit 1
              for update of c
          )
-         select point.library_code as "desk_library_code!", point.institution_code as "desk_institution_code!",
-                point.time_zone as "time_zone!", point.hours_revision as "hours_revision!",
-                (select id from circulation_rules order by version desc limit 1) as "rules_id?",
+         select (select count(*) from claimed) = 1 as "claimed!",
+                point.library_code as "desk_library_code?", point.institution_code as "desk_institution_code?",
+                point.time_zone as "time_zone?", point.hours_revision as "hours_revision?",
+                (select id from circulation_rules where effective_at <= $9
+                 order by effective_at desc, version desc limit 1) as "rules_id?",
                 (select coalesce(max(serial), 0) from policy) as "policy_serial!",
                 item.item_id as "item_id?", item.status as "item_status?",
                 item.material_type as "material_type?", item.loan_type as "loan_type?",
-                item.open_loan_id as "open_loan_id?",
+                item.call_number_class as "call_number_class?", item.record_id as "record_id?",
+                item.open_loan_id as "open_loan_id?", item.revision as "item_revision?",
+                item.desk_status as "desk_status?", item.requested as "requested?",
+                item.held_request_id as "held_request_id?", item.last_patron_id as "last_patron_id?",
+                item.reborrow_from as "reborrow_from?",
                 path.location_code as "location_code?", path.library_code as "library_code?",
                 path.campus_code as "campus_code?", path.institution_code as "institution_code?",
                 patron.patron_id as "patron_id?", patron.patron_group as "patron_group?",
                 patron.expiration_date as "expiration_date?", patron.active as "active?",
                 patron.open_loans as "open_loans?", patron.overdue_loans as "overdue_loans?",
-                patron.lost_loans as "lost_loans?", patron.loans_by_policy as "loans_by_policy?",
+                patron.lost_loans as "lost_loans?",
+                patron.loans_by_kind as "loans_by_kind?: Json<BTreeMap<String, i32>>",
                 (select max(coalesce(expiration_date, date '9999-12-31')) from block_projection block
                  where block.patron_id = patron.patron_id and not block.lifted
                    and block.blocks_borrowing) as "blocked_until?",
@@ -112,27 +166,47 @@ pub(crate) async fn read_for_check_out(
                 limits.max_loans as "max_loans?", limits.max_overdue as "max_overdue?",
                 limits.max_lost as "max_lost?", limits.max_balance as "max_balance?",
                 limits.max_balance_currency as "max_balance_currency?"
-         from service_point point
+         from (select) nothing
+         left join service_point point on point.id = $3
          left join item on true
          left join patron on true
          left join location_path path on path.location_id = item.location_id
          left join balance_projection balance on balance.patron_id = patron.patron_id
-         left join patron_limits limits on limits.patron_group = patron.patron_group
-         where point.id = $3"#,
+         left join patron_limits limits on limits.patron_group = patron.patron_group"#,
         item_barcode,
         patron_barcode_hmac,
         service_point_id,
+        key.caller,
+        key.rpc,
+        key.request_id,
+        &key.fingerprint,
+        outcome,
+        now.to_sqlx() as _,
     )
-    .fetch_optional(connection)
+    .fetch_one(connection)
     .await?;
-    let Some(row) = row else { return Ok(None) };
+    if !row.claimed {
+        return Ok(AtCheckOut::AskedBefore);
+    }
+    let desk = Desk {
+        library_code: row.desk_library_code.ok_or(Error::ServicePointNotFound)?,
+        institution_code: row.desk_institution_code.unwrap_or_default(),
+        time_zone: row.time_zone.unwrap_or_default(),
+        hours_revision: row.hours_revision.unwrap_or_default(),
+    };
 
     let item = row.item_id.map(|item_id| ItemAtDesk {
         item_id,
+        record_id: row.record_id,
         status: row.item_status.unwrap_or_default().into(),
         material_type: row.material_type.unwrap_or_default(),
         loan_type: row.loan_type.unwrap_or_default(),
+        call_number_class: row.call_number_class.unwrap_or_default(),
         open_loan_id: row.open_loan_id,
+        desk_status: desk_status(row.desk_status),
+        revision: row.item_revision.unwrap_or_default(),
+        requested: row.requested.unwrap_or_default(),
+        held_request_id: row.held_request_id,
         path: LocationPath {
             location_code: row.location_code,
             library_code: row.library_code,
@@ -159,20 +233,23 @@ pub(crate) async fn read_for_check_out(
         patron_id,
         patron_group: row.patron_group.unwrap_or_default(),
         facts,
-        loans_by_policy: row.loans_by_policy.unwrap_or_default(),
+        loans_by_kind: row.loans_by_kind.map(|counts| counts.0).unwrap_or_default(),
     });
-    Ok(Some(CheckOutFacts {
-        desk: Desk {
-            library_code: row.desk_library_code,
-            institution_code: row.desk_institution_code,
-            time_zone: row.time_zone,
-            hours_revision: row.hours_revision,
-        },
+    let reborrow = row.last_patron_id.zip(row.reborrow_from);
+    Ok(AtCheckOut::Facts(Box::new(CheckOutFacts {
+        desk,
         rules_id: row.rules_id,
         policy_serial: row.policy_serial,
         item,
         patron,
-    }))
+        not_again_before: reborrow.map(|(patron_id, from)| (patron_id, from.to_jiff())),
+    })))
+}
+
+/// Where circulation has an item, as the database keeps it.
+fn desk_status(number: Option<i16>) -> CirculationItemStatus {
+    let number = i32::from(number.unwrap_or_default());
+    CirculationItemStatus::try_from(number).unwrap_or_default()
 }
 
 fn limits(
@@ -197,7 +274,9 @@ pub(crate) async fn read_for_check_in(
 ) -> Result<Option<(Desk, Option<ItemAtDesk>)>, sqlx::Error> {
     let row = sqlx::query!(
         r#"with item as materialized (
-             select p.item_id, p.status, p.material_type, p.loan_type, p.location_id, c.open_loan_id
+             select p.item_id, p.status, p.material_type, p.loan_type, p.call_number_class, p.record_id,
+                    p.location_id, c.open_loan_id, c.revision, c.status as desk_status, c.requested,
+                    c.held_request_id
              from item_projection p join item_circulation c on c.item_id = p.item_id
              where p.barcode = $1 and p.barcode <> ''
              order by p.place desc limit 1
@@ -207,7 +286,10 @@ pub(crate) async fn read_for_check_in(
                 point.time_zone as "time_zone!", point.hours_revision as "hours_revision!",
                 item.item_id as "item_id?", item.status as "item_status?",
                 item.material_type as "material_type?", item.loan_type as "loan_type?",
-                item.open_loan_id as "open_loan_id?",
+                item.call_number_class as "call_number_class?", item.record_id as "record_id?",
+                item.open_loan_id as "open_loan_id?", item.revision as "item_revision?",
+                item.desk_status as "desk_status?", item.requested as "requested?",
+                item.held_request_id as "held_request_id?",
                 path.location_code as "location_code?", path.library_code as "library_code?",
                 path.campus_code as "campus_code?", path.institution_code as "institution_code?"
          from service_point point
@@ -231,7 +313,13 @@ pub(crate) async fn read_for_check_in(
             status: row.item_status.unwrap_or_default().into(),
             material_type: row.material_type.unwrap_or_default(),
             loan_type: row.loan_type.unwrap_or_default(),
+            call_number_class: row.call_number_class.unwrap_or_default(),
+            record_id: row.record_id,
             open_loan_id: row.open_loan_id,
+            desk_status: desk_status(row.desk_status),
+            revision: row.item_revision.unwrap_or_default(),
+            requested: row.requested.unwrap_or_default(),
+            held_request_id: row.held_request_id,
             path: LocationPath {
                 location_code: row.location_code,
                 library_code: row.library_code,
@@ -356,10 +444,23 @@ struct LoanRow {
     lost_item_policy_id: Uuid,
     library_code: String,
     institution_code: String,
+    campus_code: String,
+    location_code: String,
+    patron_group: String,
+    material_type: String,
+    loan_type: String,
+    call_number_class: String,
+    category: i16,
     overdue_since: Option<jiff_sqlx::Timestamp>,
     lost_due_at: Option<jiff_sqlx::Timestamp>,
     aged_to_lost_at: Option<jiff_sqlx::Timestamp>,
+    declared_lost_at: Option<jiff_sqlx::Timestamp>,
     loss_id: Option<Uuid>,
+    claimed_returned_at: Option<jiff_sqlx::Timestamp>,
+    recalled_at: Option<jiff_sqlx::Timestamp>,
+    proxy_patron_id: Option<Uuid>,
+    building_use: bool,
+    accepted_agreement: String,
     fined: Option<carrel_money::Decimal>,
     fined_currency: Option<String>,
     revision: i64,
@@ -367,7 +468,9 @@ struct LoanRow {
 
 impl LoanRow {
     fn read(self) -> Result<Loan, Error> {
-        let loss = self.loss_id.zip(self.aged_to_lost_at);
+        let lost = |at: Option<jiff_sqlx::Timestamp>, cause| Some((at?.to_jiff(), cause));
+        let lost = lost(self.aged_to_lost_at, LossCause::Aged)
+            .or_else(|| lost(self.declared_lost_at, LossCause::Declared));
         Ok(Loan {
             action: LoanAction::try_from(i32::from(self.action))
                 .map_err(|_| Error::Unreadable(format!("action of loan {}", self.id)))?,
@@ -386,14 +489,25 @@ impl LoanRow {
                 self.overdue_fine_policy_id,
                 self.lost_item_policy_id,
             ],
-            library_code: self.library_code,
-            institution_code: self.institution_code,
+            facts: Facts {
+                institution_code: self.institution_code,
+                campus_code: self.campus_code,
+                library_code: self.library_code,
+                location_code: self.location_code,
+                patron_group: self.patron_group,
+                material_type: self.material_type,
+                loan_type: self.loan_type,
+                call_number_class: self.call_number_class,
+                category: i32::from(self.category).try_into().unwrap_or_default(),
+            },
             overdue_since: self.overdue_since.map(jiff_sqlx::Timestamp::to_jiff),
             lost_due_at: self.lost_due_at.map(jiff_sqlx::Timestamp::to_jiff),
-            loss: loss.map(|(id, at)| Loss {
-                id,
-                aged_to_lost_at: at.to_jiff(),
-            }),
+            loss: (self.loss_id.zip(lost)).map(|(id, (at, cause))| Loss { id, at, cause }),
+            claimed_returned_at: self.claimed_returned_at.map(jiff_sqlx::Timestamp::to_jiff),
+            recalled_at: self.recalled_at.map(jiff_sqlx::Timestamp::to_jiff),
+            proxy_patron_id: self.proxy_patron_id,
+            building_use: self.building_use,
+            accepted_agreement: self.accepted_agreement,
             fined: money(self.fined, self.fined_currency.as_deref())?,
             revision: self.revision,
         })
@@ -415,8 +529,10 @@ pub(crate) async fn find_all(
                 check_out_service_point_id, check_in_service_point_id,
                 applied_rule as "applied_rule: Json<AppliedRule>",
                 loan_policy_id, overdue_fine_policy_id, lost_item_policy_id,
-                library_code, institution_code, overdue_since, lost_due_at, aged_to_lost_at, loss_id,
-                fined, fined_currency, revision
+                library_code, institution_code, campus_code, location_code, patron_group, material_type,
+                loan_type, call_number_class, category, overdue_since, lost_due_at, aged_to_lost_at,
+                declared_lost_at, loss_id, claimed_returned_at, recalled_at, proxy_patron_id, building_use,
+                accepted_agreement, fined, fined_currency, revision
          from loan where id = any($1)"#,
         ids,
     )
@@ -440,8 +556,10 @@ pub(crate) async fn list(
                 check_out_service_point_id, check_in_service_point_id,
                 applied_rule as "applied_rule: Json<AppliedRule>",
                 loan_policy_id, overdue_fine_policy_id, lost_item_policy_id,
-                library_code, institution_code, overdue_since, lost_due_at, aged_to_lost_at, loss_id,
-                fined, fined_currency, revision
+                library_code, institution_code, campus_code, location_code, patron_group, material_type,
+                loan_type, call_number_class, category, overdue_since, lost_due_at, aged_to_lost_at,
+                declared_lost_at, loss_id, claimed_returned_at, recalled_at, proxy_patron_id, building_use,
+                accepted_agreement, fined, fined_currency, revision
          from loan
          where ($1::uuid is null or patron_id = $1) and ($2::uuid is null or item_id = $2)
            and (not $3 or checked_in_at is null) and ($4::uuid is null or id < $4)

@@ -1,6 +1,7 @@
 //! What a policy says, and the rules that it must keep to. Pure.
 
 use carrel_money::Money;
+use carrel_proto::circulation::v1::LoanCategory;
 use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -121,6 +122,29 @@ pub struct FixedDueDate {
     pub due_date: Date,
 }
 
+/// What kind of lending a policy is for, for statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// From the general collection.
+    #[default]
+    General,
+    /// Course reserves.
+    Reserve,
+    /// Equipment.
+    Equipment,
+}
+
+impl From<Category> for LoanCategory {
+    fn from(category: Category) -> Self {
+        match category {
+            Category::General => Self::General,
+            Category::Reserve => Self::Reserve,
+            Category::Equipment => Self::Equipment,
+        }
+    }
+}
+
 /// How long something is lent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoanTerms {
@@ -141,6 +165,9 @@ pub struct LoanTerms {
     pub renew_from: RenewFrom,
     /// How many items one patron may have under this code; 0: no limit.
     pub item_limit: i32,
+    /// What kind of lending it is.
+    #[serde(default)]
+    pub category: Category,
 }
 
 impl Terms for LoanTerms {

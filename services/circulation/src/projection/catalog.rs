@@ -42,6 +42,11 @@ impl Projection for CatalogProjection {
         vec![ItemChanged::full_name(), LocationUnitChanged::full_name()]
     }
 
+    /// 2: an item's title and the class of its call number are kept, too.
+    fn edition(&self) -> i64 {
+        2
+    }
+
     async fn apply(
         &self,
         connection: &mut PgConnection,
@@ -160,6 +165,7 @@ pub(super) fn item_row(item: &Item) -> Result<ItemRow, ApplyError> {
         .transpose();
     Ok(ItemRow {
         item_id: id("item.id", &item.id)?,
+        record_id: id("item.record_id", &item.record_id)?,
         barcode: item.barcode.clone(),
         status,
         material_type: item.material_type.clone(),
@@ -168,9 +174,38 @@ pub(super) fn item_row(item: &Item) -> Result<ItemRow, ApplyError> {
             "" => None,
             location => Some(id("item.location_id", location)?),
         },
+        call_number_class: call_number_class(&item.call_number),
         price: price.map_err(|_| poison("item.replacement_price"))?,
         revision: item.revision,
     })
+}
+
+/// The class of a call number, by which statistics count: the letters of a
+/// Library of Congress number, the hundred of a Dewey number, else nothing.
+fn call_number_class(call_number: &str) -> String {
+    let number = call_number.trim_start();
+    let letters = number
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect::<String>();
+    let follows_digit = |at: usize| {
+        number[at..]
+            .trim_start()
+            .starts_with(|c: char| c.is_ascii_digit())
+    };
+    match letters.len() {
+        // Library of Congress classes have one to three letters, then a number.
+        1..=3 if follows_digit(letters.len()) => letters.to_ascii_uppercase(),
+        0 => {
+            let digits: Vec<char> = number.chars().take_while(char::is_ascii_digit).collect();
+            match digits[..] {
+                // Dewey classes have three digits.
+                [hundred, _, _] => format!("{hundred}00"),
+                _ => String::new(),
+            }
+        }
+        _ => String::new(),
+    }
 }
 
 fn unit_row(unit: &LocationUnit) -> Result<UnitRow, ApplyError> {
@@ -184,4 +219,28 @@ fn unit_row(unit: &LocationUnit) -> Result<UnitRow, ApplyError> {
         code: unit.code.clone(),
         revision: unit.revision,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::call_number_class;
+
+    #[test]
+    fn a_call_number_is_counted_under_its_class() {
+        for (number, class) in [
+            ("QA76.73 .R87 2024", "QA"),
+            ("ps 3545 .E6", "PS"),
+            ("KFC30.5 .C2", "KFC"),
+            ("E184", "E"),
+            ("004.678 SMI", "000"),
+            ("813", "800"),
+            ("DVD 1042", "DVD"),
+            ("FIC Morrison", ""),
+            ("Fiction 12", ""),
+            ("12 monkeys", ""),
+            ("", ""),
+        ] {
+            assert_eq!(call_number_class(number), class, "{number}");
+        }
+    }
 }

@@ -38,6 +38,11 @@ impl Projection for PatronsProjection {
         ]
     }
 
+    /// 2: what blocks requests is kept, too.
+    fn edition(&self) -> i64 {
+        2
+    }
+
     async fn apply(
         &self,
         connection: &mut PgConnection,
@@ -154,6 +159,7 @@ pub(super) fn block_row(block: &BlockStanding) -> Result<BlockRow, ApplyError> {
         patron_id: id("block.patron_id", &block.patron_id)?,
         blocks_borrowing: block.blocks_borrowing,
         blocks_renewals: block.blocks_renewals,
+        blocks_requests: block.blocks_requests,
         expiration_date: date("block.expiration_date", block.expiration_date.as_ref())?,
         lifted: block.lifted,
         revision: block.revision,

@@ -15,11 +15,13 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub(crate) struct ItemRow {
     pub item_id: Uuid,
+    pub record_id: Uuid,
     pub barcode: String,
     pub status: ItemStatus,
     pub material_type: String,
     pub loan_type: String,
     pub location_id: Option<Uuid>,
+    pub call_number_class: String,
     pub price: Option<Money>,
     pub revision: i64,
 }
@@ -52,6 +54,7 @@ pub(crate) struct BlockRow {
     pub patron_id: Uuid,
     pub blocks_borrowing: bool,
     pub blocks_renewals: bool,
+    pub blocks_requests: bool,
     pub expiration_date: Option<Date>,
     pub lifted: bool,
     pub revision: i64,
@@ -104,23 +107,24 @@ pub(crate) async fn put_items(
     sqlx::query!(
         "with told as (
              select * from unnest($2::uuid[], $3::text[], $4::smallint[], $5::text[], $6::text[],
-                 $7::uuid[], $8::numeric[], $9::text[], $10::bigint[])
+                 $7::uuid[], $8::numeric[], $9::text[], $10::bigint[], $11::uuid[], $12::text[])
                  as told (item_id, barcode, status, material_type, loan_type,
-                     location_id, price, price_currency, revision)
+                     location_id, price, price_currency, revision, record_id, call_number_class)
          ), own as (
              insert into item_circulation (item_id) select item_id from told order by item_id
              on conflict do nothing
          )
          insert into item_projection (item_id, barcode, status, material_type, loan_type,
-             location_id, price, price_currency, generation, revision)
+             location_id, price, price_currency, record_id, call_number_class, generation, revision)
          select item_id, barcode, status, material_type, loan_type,
-             location_id, price, price_currency, $1, revision
+             location_id, price, price_currency, record_id, call_number_class, $1, revision
          from told order by item_id
          on conflict (item_id) do update set
              barcode = excluded.barcode, status = excluded.status,
              material_type = excluded.material_type, loan_type = excluded.loan_type,
              location_id = excluded.location_id,
              price = excluded.price, price_currency = excluded.price_currency,
+             record_id = excluded.record_id, call_number_class = excluded.call_number_class,
              generation = excluded.generation, revision = excluded.revision, place = excluded.place
          where (item_projection.generation, item_projection.revision) < (excluded.generation, excluded.revision)",
         generation,
@@ -133,6 +137,8 @@ pub(crate) async fn put_items(
         &column(&rows, |row| row.price.map(Money::amount)) as _,
         &column(&rows, |row| row.price.map(|price| price.currency().code().to_owned())) as _,
         &column(&rows, |row| row.revision),
+        &column(&rows, |row| row.record_id),
+        &column(&rows, |row| row.call_number_class.clone()),
     )
     .execute(connection)
     .await
@@ -243,14 +249,18 @@ pub(crate) async fn put_blocks(
     let expirations = column(&rows, |row| row.expiration_date.map(ToSqlx::to_sqlx));
     sqlx::query!(
         "insert into block_projection (block_id, patron_id, blocks_borrowing, blocks_renewals,
-             expiration_date, lifted, generation, revision)
-         select block_id, patron_id, blocks_borrowing, blocks_renewals, expiration_date, lifted, $1, revision
-         from unnest($2::uuid[], $3::uuid[], $4::boolean[], $5::boolean[], $6::date[], $7::boolean[], $8::bigint[])
-             as told (block_id, patron_id, blocks_borrowing, blocks_renewals, expiration_date, lifted, revision)
+             blocks_requests, expiration_date, lifted, generation, revision)
+         select block_id, patron_id, blocks_borrowing, blocks_renewals, blocks_requests, expiration_date, lifted,
+             $1, revision
+         from unnest($2::uuid[], $3::uuid[], $4::boolean[], $5::boolean[], $6::date[], $7::boolean[],
+                 $8::bigint[], $9::boolean[])
+             as told (block_id, patron_id, blocks_borrowing, blocks_renewals, expiration_date, lifted, revision,
+                 blocks_requests)
          order by block_id
          on conflict (block_id) do update set
              patron_id = excluded.patron_id, blocks_borrowing = excluded.blocks_borrowing,
-             blocks_renewals = excluded.blocks_renewals, expiration_date = excluded.expiration_date,
+             blocks_renewals = excluded.blocks_renewals, blocks_requests = excluded.blocks_requests,
+             expiration_date = excluded.expiration_date,
              lifted = excluded.lifted, generation = excluded.generation, revision = excluded.revision
          where (block_projection.generation, block_projection.revision)
              < (excluded.generation, excluded.revision)",
@@ -262,6 +272,7 @@ pub(crate) async fn put_blocks(
         &expirations as _,
         &column(&rows, |row| row.lifted),
         &column(&rows, |row| row.revision),
+        &column(&rows, |row| row.blocks_requests),
     )
     .execute(connection)
     .await

@@ -537,6 +537,7 @@ pub fn two_weeks() -> LoanPolicy {
         closed_library_due_date: ClosedLibraryDueDate::Keep.into(),
         renewals_allowed: 2,
         renew_from: RenewFrom::DueDate.into(),
+        category: LoanCategory::General.into(),
         ..Default::default()
     }
 }

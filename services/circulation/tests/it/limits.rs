@@ -149,10 +149,11 @@ async fn lending_and_returning_at_once_keeps_the_counters_right() {
     }
     crowd.join_all().await;
     assert_eq!(desk.counters(&student).await, (4, 0, 0));
-    let by_policy: serde_json::Value =
-        sqlx::query_scalar("select loans_by_policy from patron_circulation")
+    let by_kind: serde_json::Value =
+        sqlx::query_scalar("select loans_by_kind from patron_circulation")
             .fetch_one(&desk.database.pool)
             .await
             .unwrap();
-    assert_eq!(by_policy, serde_json::json!({"two-weeks": 4}));
+    let four = serde_json::json!({"l:two-weeks": 4, "m:book": 4, "t:standard": 4});
+    assert_eq!(by_kind, four);
 }

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::period::PeriodUnit::{self, Days, Hours, Minutes, Months, Weeks};
+use crate::policy::model::Category;
 use crate::service_point::calendar::{
     Hours as OpenHours, HoursException, OpeningHours, WeeklyHours,
 };
@@ -68,6 +69,7 @@ fn rolling(count: i32, unit: PeriodUnit, closed: ClosedLibraryDueDate) -> LoanTe
         renewals_allowed: 1,
         renew_from: RenewFrom::DueDate,
         item_limit: 0,
+        category: Category::General,
     }
 }
 
