@@ -52,6 +52,14 @@ fn read(item: &CirculationItem) -> Result<AvailabilityNow, ApplyError> {
         CirculationItemStatus::In => Availability::In,
         CirculationItemStatus::CheckedOut => Availability::CheckedOut,
         CirculationItemStatus::AgedToLost => Availability::AgedToLost,
+        CirculationItemStatus::ClaimedReturned => Availability::ClaimedReturned,
+        CirculationItemStatus::DeclaredLost => Availability::DeclaredLost,
+        CirculationItemStatus::AwaitingPickup => Availability::AwaitingPickup,
+        CirculationItemStatus::InTransit => Availability::InTransit,
+        CirculationItemStatus::Paged => Availability::Paged,
+        CirculationItemStatus::Missing => Availability::Missing,
+        CirculationItemStatus::LostAndPaid => Availability::LostAndPaid,
+        CirculationItemStatus::AwaitingDelivery => Availability::AwaitingDelivery,
         CirculationItemStatus::Unspecified => {
             return Err(ApplyError::Poison("status is unspecified".into()));
         }

@@ -316,6 +316,22 @@ pub enum ItemAvailability {
     CheckedOut = 2,
     /// Aged to lost, not found since.
     AgedToLost = 3,
+    /// The patron claims to have returned it.
+    ClaimedReturned = 4,
+    /// Declared lost.
+    DeclaredLost = 5,
+    /// On the hold shelf.
+    AwaitingPickup = 6,
+    /// On its way to another library.
+    InTransit = 7,
+    /// To be fetched from the shelf for a request.
+    Paged = 8,
+    /// Not found after a claim.
+    Missing = 9,
+    /// Lost, and paid for.
+    LostAndPaid = 10,
+    /// To be delivered to whom it was requested for.
+    AwaitingDelivery = 11,
 }
 impl ItemAvailability {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -328,6 +344,14 @@ impl ItemAvailability {
             Self::In => "ITEM_AVAILABILITY_IN",
             Self::CheckedOut => "ITEM_AVAILABILITY_CHECKED_OUT",
             Self::AgedToLost => "ITEM_AVAILABILITY_AGED_TO_LOST",
+            Self::ClaimedReturned => "ITEM_AVAILABILITY_CLAIMED_RETURNED",
+            Self::DeclaredLost => "ITEM_AVAILABILITY_DECLARED_LOST",
+            Self::AwaitingPickup => "ITEM_AVAILABILITY_AWAITING_PICKUP",
+            Self::InTransit => "ITEM_AVAILABILITY_IN_TRANSIT",
+            Self::Paged => "ITEM_AVAILABILITY_PAGED",
+            Self::Missing => "ITEM_AVAILABILITY_MISSING",
+            Self::LostAndPaid => "ITEM_AVAILABILITY_LOST_AND_PAID",
+            Self::AwaitingDelivery => "ITEM_AVAILABILITY_AWAITING_DELIVERY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -337,6 +361,14 @@ impl ItemAvailability {
             "ITEM_AVAILABILITY_IN" => Some(Self::In),
             "ITEM_AVAILABILITY_CHECKED_OUT" => Some(Self::CheckedOut),
             "ITEM_AVAILABILITY_AGED_TO_LOST" => Some(Self::AgedToLost),
+            "ITEM_AVAILABILITY_CLAIMED_RETURNED" => Some(Self::ClaimedReturned),
+            "ITEM_AVAILABILITY_DECLARED_LOST" => Some(Self::DeclaredLost),
+            "ITEM_AVAILABILITY_AWAITING_PICKUP" => Some(Self::AwaitingPickup),
+            "ITEM_AVAILABILITY_IN_TRANSIT" => Some(Self::InTransit),
+            "ITEM_AVAILABILITY_PAGED" => Some(Self::Paged),
+            "ITEM_AVAILABILITY_MISSING" => Some(Self::Missing),
+            "ITEM_AVAILABILITY_LOST_AND_PAID" => Some(Self::LostAndPaid),
+            "ITEM_AVAILABILITY_AWAITING_DELIVERY" => Some(Self::AwaitingDelivery),
             _ => None,
         }
     }

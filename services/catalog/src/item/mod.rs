@@ -186,6 +186,14 @@ impl Item {
             Availability::In => wire::ItemAvailability::In,
             Availability::CheckedOut => wire::ItemAvailability::CheckedOut,
             Availability::AgedToLost => wire::ItemAvailability::AgedToLost,
+            Availability::ClaimedReturned => wire::ItemAvailability::ClaimedReturned,
+            Availability::DeclaredLost => wire::ItemAvailability::DeclaredLost,
+            Availability::AwaitingPickup => wire::ItemAvailability::AwaitingPickup,
+            Availability::InTransit => wire::ItemAvailability::InTransit,
+            Availability::Paged => wire::ItemAvailability::Paged,
+            Availability::Missing => wire::ItemAvailability::Missing,
+            Availability::LostAndPaid => wire::ItemAvailability::LostAndPaid,
+            Availability::AwaitingDelivery => wire::ItemAvailability::AwaitingDelivery,
         };
         wire::Item {
             id: self.id.to_string(),

@@ -80,19 +80,49 @@ pub(crate) enum Availability {
     In,
     CheckedOut,
     AgedToLost,
+    ClaimedReturned,
+    DeclaredLost,
+    AwaitingPickup,
+    InTransit,
+    Paged,
+    Missing,
+    LostAndPaid,
+    AwaitingDelivery,
 }
 
 impl Availability {
+    const ALL: [Self; 11] = [
+        Self::In,
+        Self::CheckedOut,
+        Self::AgedToLost,
+        Self::ClaimedReturned,
+        Self::DeclaredLost,
+        Self::AwaitingPickup,
+        Self::InTransit,
+        Self::Paged,
+        Self::Missing,
+        Self::LostAndPaid,
+        Self::AwaitingDelivery,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::In => "in",
             Self::CheckedOut => "checked_out",
             Self::AgedToLost => "aged_to_lost",
+            Self::ClaimedReturned => "claimed_returned",
+            Self::DeclaredLost => "declared_lost",
+            Self::AwaitingPickup => "awaiting_pickup",
+            Self::InTransit => "in_transit",
+            Self::Paged => "paged",
+            Self::Missing => "missing",
+            Self::LostAndPaid => "lost_and_paid",
+            Self::AwaitingDelivery => "awaiting_delivery",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::In, Self::CheckedOut, Self::AgedToLost]
+        Self::ALL
             .into_iter()
             .find(|availability| availability.name() == name)
     }
