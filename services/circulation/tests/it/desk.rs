@@ -81,7 +81,7 @@ impl Keys {
         carrel_runtime::Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             database_url: database_url.to_owned(),
-            database_connections: 40,
+            database_connections: 64,
             trusted_keys: self.folder.path().join("trusted.json"),
             service_key: self.folder.path().join("service.pem"),
             barcode_key: self.folder.path().join("barcode.key"),
@@ -289,6 +289,13 @@ impl Desk {
         LoanServiceClient::new(self.everything())
     }
 
+    /// Somebody else at a desk, with a connection of their own.
+    pub fn another_client(&self) -> LoanServiceClient<Caller> {
+        let channel = connect(&self.running);
+        let bearer = Bearer(self.keys.token("desk-1", &[Grant::everywhere("*")]));
+        LoanServiceClient::new(InterceptedService::new(channel, bearer))
+    }
+
     pub fn points(&self) -> ServicePointServiceClient<Caller> {
         ServicePointServiceClient::new(self.everything())
     }
@@ -491,8 +498,14 @@ pub async fn serve(keys: &Keys, url: &str, peers: Vec<Peer>) -> (Running, Channe
     let definition = carrel_circulation::definition(settings);
     let mut running = start(&runtime, listener, definition).await.unwrap();
     running.ready(Duration::from_secs(20)).await.unwrap();
+    let channel = connect(&running);
+    (running, channel)
+}
+
+/// A connection of its own, made when it is first used.
+fn connect(running: &Running) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{}", running.address())).unwrap();
-    (running, endpoint.connect_lazy())
+    endpoint.connect_lazy()
 }
 
 pub const RULES: &str = "\

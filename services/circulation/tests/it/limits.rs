@@ -1,22 +1,34 @@
 //! Limits hold while many ask at once.
 
+use std::sync::{Arc, Mutex};
+
 use carrel_proto::circulation::v1::*;
+use carrel_runtime::read;
 use tokio::task::JoinSet;
 
 use crate::desk::*;
 
+/// Sixty-four clients, each with a connection of its own, that take the next
+/// of these requests until none is left.
 async fn crowd(desk: &Desk, requests: Vec<CheckOutRequest>) -> Vec<String> {
+    let requests = Arc::new(Mutex::new(requests));
     let mut crowd = JoinSet::new();
-    for request in requests {
-        let mut loans = desk.loans();
+    for _ in 0..64 {
+        let mut loans = desk.another_client();
+        let requests = Arc::clone(&requests);
         crowd.spawn(async move {
-            match loans.check_out(request).await {
-                Ok(_) => "lent".to_owned(),
-                Err(status) => carrel_runtime::read::reason(&status).unwrap_or(status.to_string()),
+            let mut outcomes = Vec::new();
+            loop {
+                let next = requests.lock().unwrap().pop();
+                let Some(request) = next else { return outcomes };
+                outcomes.push(match loans.check_out(request).await {
+                    Ok(_) => "lent".to_owned(),
+                    Err(status) => read::reason(&status).unwrap_or(status.to_string()),
+                });
             }
         });
     }
-    crowd.join_all().await
+    crowd.join_all().await.concat()
 }
 
 fn count(outcomes: &[String], outcome: &str) -> usize {
@@ -24,17 +36,17 @@ fn count(outcomes: &[String], outcome: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_two_at_once_on_one_patron_get_exactly_five_loans() {
+async fn sixty_four_at_once_on_one_patron_and_a_hundred_items_get_exactly_fifteen_loans() {
     let desk = Desk::open().await;
     let student = desk.student("S1").await;
     desk.limits(PatronLimits {
         patron_group: "student".into(),
-        max_loans: 5,
+        max_loans: 15,
         ..Default::default()
     })
     .await;
     let mut requests = Vec::new();
-    for number in 0..32 {
+    for number in 0..100 {
         let barcode = format!("3000{number}");
         desk.book(&barcode).await;
         requests.push(desk.lending(&barcode, "S1"));
@@ -45,14 +57,14 @@ async fn thirty_two_at_once_on_one_patron_get_exactly_five_loans() {
             count(&outcomes, "lent"),
             count(&outcomes, "CHECK_OUT_BLOCKED")
         ),
-        (5, 27)
+        (15, 85)
     );
-    assert_eq!(desk.counters(&student).await, (5, 0, 0));
+    assert_eq!(desk.counters(&student).await, (15, 0, 0));
     let loans: i64 = sqlx::query_scalar("select count(*) from loan")
         .fetch_one(&desk.database.pool)
         .await
         .unwrap();
-    assert_eq!(loans, 5);
+    assert_eq!(loans, 15);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,11 +113,11 @@ async fn the_item_limit_of_a_policy_holds_and_frees_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_two_patrons_at_once_on_one_item_make_one_loan() {
+async fn sixty_four_at_once_on_one_item_make_one_loan() {
     let desk = Desk::open().await;
     desk.book("30001").await;
     let mut requests = Vec::new();
-    for number in 0..32 {
+    for number in 0..64 {
         let barcode = format!("S{number}");
         desk.student(&barcode).await;
         requests.push(desk.lending("30001", &barcode));
@@ -116,7 +128,7 @@ async fn thirty_two_patrons_at_once_on_one_item_make_one_loan() {
             count(&outcomes, "lent"),
             count(&outcomes, "ITEM_ALREADY_ON_LOAN")
         ),
-        (1, 31)
+        (1, 63)
     );
 }
 
