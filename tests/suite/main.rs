@@ -6,6 +6,7 @@
 
 mod apart;
 mod bad_input;
+mod bench;
 mod demo;
 mod house;
 mod known_suite;

@@ -40,6 +40,15 @@ impl Suite {
         let mut value = MetadataValue::try_from(format!("Bearer {token}"))
             .context("the token is not a token")?;
         value.set_sensitive(true);
+        Self::with_bearer(addresses, Bearer(value))
+    }
+
+    /// The same services and token, over connections of its own.
+    pub fn reconnected(&self) -> anyhow::Result<Self> {
+        Self::with_bearer(self.addresses.clone(), self.bearer.clone())
+    }
+
+    fn with_bearer(addresses: BTreeMap<String, String>, bearer: Bearer) -> anyhow::Result<Self> {
         let channels = addresses
             .iter()
             .map(|(service, address)| {
@@ -58,7 +67,7 @@ impl Suite {
         Ok(Self {
             addresses,
             channels,
-            bearer: Bearer(value),
+            bearer,
         })
     }
 

@@ -2,6 +2,7 @@
 //! and what operators do to a running suite.
 
 mod access;
+mod bench;
 mod clients;
 mod connect;
 mod demo;
@@ -43,6 +44,9 @@ enum Command {
     Seed(sample::SeedArguments),
     /// Issue a token for a running suite
     Token(token::TokenArguments),
+    /// Measure what a suite does on this machine, on one of its own
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Bring a service's database to this version
     Migrate(migrate::MigrateArguments),
 }
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Import(command) => run(import::import(command)),
         Command::Seed(arguments) => run(sample::seed_suite(arguments)),
         Command::Token(arguments) => token::token(&arguments),
+        Command::Bench(command) => run(bench::bench(command)),
         Command::Migrate(arguments) => run(migrate::migrate(arguments)),
     };
     outcome.unwrap_or_else(|error| {

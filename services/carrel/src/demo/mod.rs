@@ -20,10 +20,7 @@ use serde_json::json;
 use self::clock::DemoClock;
 use self::day::{Day, Verdict};
 use self::stage::Stage;
-use crate::suite::{DataFolder, LocalSuite, SuiteOptions};
-
-/// The exit code of a program that was interrupted (128 + SIGINT).
-const INTERRUPTED: u8 = 130;
+use crate::suite::{DataFolder, INTERRUPTED, LocalSuite, SuiteOptions, log_to_file};
 
 /// How the day is played.
 #[derive(Debug, Args)]
@@ -53,7 +50,7 @@ pub async fn demo(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
         .tempdir()
         .context("no temporary folder can be made")?;
     let folder = DataFolder::open(temporary.path())?;
-    log_to(&folder.path().join("suite.log"))?;
+    log_to_file(&folder.path().join("suite.log"))?;
     match play(&arguments, &folder).await {
         Ok(code) => Ok(code),
         Err(error) => {
@@ -162,15 +159,4 @@ async fn keep(suite: &LocalSuite, folder: &DataFolder, arguments: &DemoArguments
         }
     }
     carrel_runtime::asked_to_end().await;
-}
-
-/// The services' logs go to a file: the terminal is the stage.
-fn log_to(path: &std::path::Path) -> anyhow::Result<()> {
-    let file = std::fs::File::create(path)?;
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_env_filter(tracing_subscriber::EnvFilter::new("info,sqlx=warn"))
-        .with_writer(std::sync::Arc::new(file))
-        .init();
-    Ok(())
 }

@@ -9,6 +9,10 @@ mod serve;
 mod start;
 mod up;
 
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
 use sqlx::migrate::Migrator;
 
 pub use folder::{DATABASES_FILE, DataFolder};
@@ -16,6 +20,21 @@ pub use keys::Keys;
 pub use serve::{ServeCommand, serve};
 pub use start::{LocalSuite, SuiteOptions};
 pub use up::{UpArguments, up};
+
+/// The exit code of a program that was interrupted (128 + SIGINT).
+pub const INTERRUPTED: u8 = 130;
+
+/// Sends the services' logs to a file, where the terminal is for something
+/// else.
+pub fn log_to_file(path: &Path) -> anyhow::Result<()> {
+    let file = File::create(path)?;
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_env_filter(tracing_subscriber::EnvFilter::new("info,sqlx=warn"))
+        .with_writer(Arc::new(file))
+        .init();
+    Ok(())
+}
 
 /// A service of the suite.
 #[derive(Debug, Clone, Copy)]
