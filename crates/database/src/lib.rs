@@ -8,12 +8,16 @@ mod transaction;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
 pub use migrate::{MigrateError, migrate, with_foundation};
 pub use request::{Claim, RequestKey, RequestReused, claim, forget_before};
 pub use transaction::{Attempts, DatabaseFailure};
+
+/// A connection that rested for so long is tried before it is used. One that
+/// was used a moment ago is not: that is a round trip for each transaction.
+const TRIED_AFTER: Duration = Duration::from_secs(1);
 
 /// A service's own database.
 #[derive(Debug, Clone)]
@@ -59,6 +63,15 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, resting| {
+                Box::pin(async move {
+                    if resting.idle_for >= TRIED_AFTER {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(connect);
         Ok(Self { pool })
     }

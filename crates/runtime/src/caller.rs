@@ -1,5 +1,7 @@
 //! Who calls, and what they may do where.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -50,11 +52,11 @@ impl Grant {
     }
 }
 
-/// Who calls: the holder of a token that was checked.
+/// Who calls: the holder of a token that was checked. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    subject: String,
-    grants: Vec<Grant>,
+    subject: Arc<str>,
+    grants: Arc<[Grant]>,
     expires_at: Timestamp,
 }
 
@@ -63,8 +65,8 @@ impl Caller {
     #[must_use]
     pub fn new(subject: String, grants: Vec<Grant>, expires_at: Timestamp) -> Self {
         Self {
-            subject,
-            grants,
+            subject: subject.into(),
+            grants: grants.into(),
             expires_at,
         }
     }

@@ -18,6 +18,7 @@ use crate::access::ACCESS;
 use crate::barcode::BarcodeKey;
 use crate::call::{Call, permission_denied};
 use crate::clock::Clock;
+use crate::known_tokens::KnownTokens;
 use crate::refusal::Refusal;
 use crate::token::{TokenRefused, TokenVerifier};
 
@@ -39,7 +40,7 @@ pub struct AccessLayer(Arc<Gate>);
 
 #[derive(Debug)]
 struct Gate {
-    verifier: TokenVerifier,
+    tokens: KnownTokens,
     key: BarcodeKey,
     clock: Clock,
     ready: watch::Receiver<bool>,
@@ -52,7 +53,7 @@ impl AccessLayer {
     #[must_use]
     pub fn new(verifier: TokenVerifier, key: BarcodeKey, ready: watch::Receiver<bool>) -> Self {
         Self(Arc::new(Gate {
-            verifier,
+            tokens: KnownTokens::new(verifier),
             key,
             clock: Clock::fixed(),
             ready,
@@ -93,7 +94,7 @@ impl Gate {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or(TokenRefused::Missing)
-            .and_then(|token| self.verifier.verify(token, self.clock.now()));
+            .and_then(|token| self.tokens.verify(token, self.clock.now()));
         let caller = token.map_err(|refused| {
             let reason = match refused {
                 TokenRefused::Missing => "TOKEN_MISSING",

@@ -12,6 +12,7 @@ mod call;
 mod caller;
 mod clock;
 mod key_file;
+mod known_tokens;
 mod layer;
 mod main_program;
 mod operations;

@@ -169,6 +169,11 @@ impl TokenVerifier {
     /// # Errors
     /// [`TokenRefused`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, TokenRefused> {
+        self.genuine(token)?.at(now)
+    }
+
+    /// Checks everything but the time.
+    pub(crate) fn genuine(&self, token: &str) -> Result<GenuineToken, TokenRefused> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenRefused::Invalid)?;
         if header.alg != Algorithm::EdDSA {
             return Err(TokenRefused::Invalid);
@@ -181,7 +186,7 @@ impl TokenVerifier {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
-        // Time is checked below, by the clock that was passed in.
+        // Time is checked apart, by the clock that is passed in.
         validation.validate_exp = false;
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation)
             .map_err(|_| TokenRefused::Invalid)?
@@ -190,13 +195,39 @@ impl TokenVerifier {
         let last = expires_at
             .checked_add(SignedDuration::from_secs(LEEWAY_S))
             .map_err(|_| TokenRefused::Invalid)?;
-        if now > last {
+        Ok(GenuineToken {
+            caller: Caller::new(claims.sub, claims.grants, expires_at),
+            issued_at_s: claims.iat,
+            last,
+        })
+    }
+}
+
+/// A token whose signature, issuer and audience are right; whether its time is
+/// now, is another question.
+#[derive(Debug, Clone)]
+pub(crate) struct GenuineToken {
+    caller: Caller,
+    issued_at_s: i64,
+    /// The last moment at which it is taken.
+    last: Timestamp,
+}
+
+impl GenuineToken {
+    /// Its holder, where the token holds now.
+    pub(crate) fn at(&self, now: Timestamp) -> Result<Caller, TokenRefused> {
+        if now > self.last {
             return Err(TokenRefused::Expired);
         }
-        if claims.iat > now.as_second() + LEEWAY_S {
+        if self.issued_at_s > now.as_second().saturating_add(LEEWAY_S) {
             return Err(TokenRefused::Invalid);
         }
-        Ok(Caller::new(claims.sub, claims.grants, expires_at))
+        Ok(self.caller.clone())
+    }
+
+    /// Whether its time is over.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        now > self.last
     }
 }
 
