@@ -35,6 +35,23 @@ pub enum Error {
     /// No rules were ever brought in.
     #[error("there are no circulation rules yet; bring them in with ReplaceCirculationRules")]
     RulesMissing,
+    /// There is no such version of the rules.
+    #[error("there is no such version of the circulation rules")]
+    RulesNotFound,
+    /// Somebody else brought in rules in the meantime.
+    #[error(
+        "somebody else has brought in version {newest} of the circulation rules; look at it first"
+    )]
+    RulesChanged {
+        /// The newest version.
+        newest: i32,
+    },
+    /// Rules for the past.
+    #[error("is in the past; leave it out for rules that hold from now on")]
+    EffectiveInPast,
+    /// Rules for another generation.
+    #[error("is more than five years ahead")]
+    EffectiveTooFarAhead,
     /// There is no such location, or the catalog has not told of it yet.
     #[error("there is no such location, or the catalog has not told of it yet")]
     LocationNotFound,
@@ -159,6 +176,15 @@ impl Error {
             }
             Self::RulesMalformed(errors) => rules_refusal(&errors),
             Self::RulesMissing => state("CIRCULATION_RULES_MISSING"),
+            Self::RulesNotFound => missing("CIRCULATION_RULES_NOT_FOUND"),
+            Self::RulesChanged { newest } => {
+                Refusal::new(Code::Aborted, "CIRCULATION_RULES_CHANGED", text)
+                    .with_metadata("newest_version", newest.to_string())
+            }
+            Self::EffectiveInPast => Refusal::field("effective_at", "EFFECTIVE_IN_PAST", text),
+            Self::EffectiveTooFarAhead => {
+                Refusal::field("effective_at", "EFFECTIVE_TOO_FAR_AHEAD", text)
+            }
             Self::LocationNotFound => missing("LOCATION_NOT_FOUND"),
             Self::ItemNotFound { owner_reached } => {
                 with_owner(missing("ITEM_NOT_FOUND"), "catalog", owner_reached)

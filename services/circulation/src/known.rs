@@ -18,6 +18,9 @@ use crate::{policy, rule, service_point};
 /// More versions than a district has in use; beyond them memory begins anew.
 const MOST_VERSIONS: usize = 1_000;
 
+/// Versions of the rules can be large, and few are looked at.
+const MOST_RULES: usize = 16;
+
 /// The newest version of each policy, by code, as of a serial.
 #[derive(Debug, Default)]
 pub(crate) struct CurrentPolicies {
@@ -61,15 +64,15 @@ impl CurrentPolicies {
 
 /// Versions by their keys.
 #[derive(Debug)]
-struct Shelf<K, V>(RwLock<HashMap<K, Arc<V>>>);
+struct Shelf<K, V, const MOST: usize = MOST_VERSIONS>(RwLock<HashMap<K, Arc<V>>>);
 
-impl<K, V> Default for Shelf<K, V> {
+impl<K, V, const MOST: usize> Default for Shelf<K, V, MOST> {
     fn default() -> Self {
         Self(RwLock::default())
     }
 }
 
-impl<K: Eq + Hash, V> Shelf<K, V> {
+impl<K: Eq + Hash, V, const MOST: usize> Shelf<K, V, MOST> {
     fn find(&self, key: &K) -> Option<Arc<V>> {
         let shelf = self.0.read().unwrap_or_else(PoisonError::into_inner);
         shelf.get(key).cloned()
@@ -78,7 +81,7 @@ impl<K: Eq + Hash, V> Shelf<K, V> {
     fn keep(&self, key: K, value: V) -> Arc<V> {
         let value = Arc::new(value);
         let mut shelf = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if shelf.len() >= MOST_VERSIONS {
+        if shelf.len() >= MOST {
             shelf.clear();
         }
         shelf.insert(key, Arc::clone(&value));
@@ -89,7 +92,7 @@ impl<K: Eq + Hash, V> Shelf<K, V> {
 /// What is known of this service's versions.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    rules: Shelf<Uuid, RulesVersion>,
+    rules: Shelf<Uuid, RulesVersion, MOST_RULES>,
     current: Shelf<(), CurrentPolicies>,
     loan: Shelf<Uuid, Policy<LoanTerms>>,
     overdue_fine: Shelf<Uuid, Policy<FineTerms>>,
@@ -108,7 +111,9 @@ impl Known {
         if let Some(rules) = self.rules.find(&id) {
             return Ok(rules);
         }
-        Ok(self.rules.keep(id, rule::store::get(connection, id).await?))
+        Ok(self
+            .rules
+            .keep(id, rule::store::read(connection, id).await?))
     }
 
     /// The newest policies, as of a serial that the caller's statement read.

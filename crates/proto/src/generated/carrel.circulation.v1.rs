@@ -8,15 +8,21 @@ pub struct CirculationRules {
     /// Which version, from 1.
     #[prost(int32, tag = "2")]
     pub version: i32,
-    /// The text.
+    /// The text; empty in a list that was asked for without texts.
     #[prost(string, tag = "3")]
     pub text: ::prost::alloc::string::String,
-    /// When it came into force.
+    /// From when it holds.
     #[prost(message, optional, tag = "4")]
     pub effective_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Who brought it in: the token's subject.
     #[prost(string, tag = "5")]
     pub author: ::prost::alloc::string::String,
+    /// When it was brought in.
+    #[prost(message, optional, tag = "6")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it is in force now.
+    #[prost(bool, tag = "7")]
+    pub in_force: bool,
 }
 impl ::prost::Name for CirculationRules {
     const NAME: &'static str = "CirculationRules";
@@ -37,6 +43,15 @@ pub struct ReplaceCirculationRulesRequest {
     /// A UUID for this change; the same id again gets the first answer.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
+    /// From when the rules hold: not before now, at most five years ahead. Left
+    /// out: from now on.
+    #[prost(message, optional, tag = "3")]
+    pub effective_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The newest version that its author had seen, scheduled ones included; 0:
+    /// there was none. Where there is a newer one by now, nothing is changed.
+    /// Left out: not checked.
+    #[prost(int32, optional, tag = "4")]
+    pub based_on_version: ::core::option::Option<i32>,
 }
 impl ::prost::Name for ReplaceCirculationRulesRequest {
     const NAME: &'static str = "ReplaceCirculationRulesRequest";
@@ -67,7 +82,24 @@ impl ::prost::Name for ReplaceCirculationRulesResponse {
 }
 /// Asks for the rules.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetCirculationRulesRequest {}
+pub struct GetCirculationRulesRequest {
+    /// Which rules; left out: those in force now.
+    #[prost(oneof = "get_circulation_rules_request::Which", tags = "1, 2")]
+    pub which: ::core::option::Option<get_circulation_rules_request::Which>,
+}
+/// Nested message and enum types in `GetCirculationRulesRequest`.
+pub mod get_circulation_rules_request {
+    /// Which rules; left out: those in force now.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Which {
+        /// This version.
+        #[prost(int32, tag = "1")]
+        Version(i32),
+        /// Those in force at this instant, as far as is known now.
+        #[prost(message, tag = "2")]
+        At(::prost_types::Timestamp),
+    }
+}
 impl ::prost::Name for GetCirculationRulesRequest {
     const NAME: &'static str = "GetCirculationRulesRequest";
     const PACKAGE: &'static str = "carrel.circulation.v1";
@@ -93,6 +125,394 @@ impl ::prost::Name for GetCirculationRulesResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/carrel.circulation.v1.GetCirculationRulesResponse".into()
+    }
+}
+/// Asks for a page of the versions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCirculationRulesRequest {
+    /// Whether the texts are wanted too.
+    #[prost(bool, tag = "1")]
+    pub with_texts: bool,
+    /// Versions at the most: up to 1000, without texts 100 where it is 0; with
+    /// texts up to 3.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// The page after the one whose `next_page_token` this is.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListCirculationRulesRequest {
+    const NAME: &'static str = "ListCirculationRulesRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListCirculationRulesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListCirculationRulesRequest".into()
+    }
+}
+/// A page of the versions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCirculationRulesResponse {
+    /// The versions, the newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub circulation_rules: ::prost::alloc::vec::Vec<CirculationRules>,
+    /// The next page's token; empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListCirculationRulesResponse {
+    const NAME: &'static str = "ListCirculationRulesResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListCirculationRulesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListCirculationRulesResponse".into()
+    }
+}
+/// A text to be looked through.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ValidateCirculationRulesRequest {
+    /// The rules, at most 1 MiB.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ValidateCirculationRulesRequest {
+    const NAME: &'static str = "ValidateCirculationRulesRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ValidateCirculationRulesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ValidateCirculationRulesRequest".into()
+    }
+}
+/// What is wrong with a text.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ValidateCirculationRulesResponse {
+    /// What makes it unusable, by line and column, at most 100. None:
+    /// ReplaceCirculationRules would take it.
+    #[prost(message, repeated, tag = "1")]
+    pub errors: ::prost::alloc::vec::Vec<RuleTextError>,
+    /// What is probably not meant: codes that nothing has, by line and column, at
+    /// most 100. Told only where there are no errors.
+    #[prost(message, repeated, tag = "2")]
+    pub warnings: ::prost::alloc::vec::Vec<RuleTextWarning>,
+}
+impl ::prost::Name for ValidateCirculationRulesResponse {
+    const NAME: &'static str = "ValidateCirculationRulesResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ValidateCirculationRulesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ValidateCirculationRulesResponse".into()
+    }
+}
+/// A fault that makes a rule text unusable.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RuleTextError {
+    /// The line, from 1.
+    #[prost(int32, tag = "1")]
+    pub line: i32,
+    /// The character in the line, from 1; one past the line's end where something
+    /// is missing there.
+    #[prost(int32, tag = "2")]
+    pub column: i32,
+    /// What was expected there, and mostly what was found.
+    #[prost(string, tag = "3")]
+    pub expected: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RuleTextError {
+    const NAME: &'static str = "RuleTextError";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.RuleTextError".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.RuleTextError".into()
+    }
+}
+/// Something in a rule text that is probably not meant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RuleTextWarning {
+    /// The line, from 1.
+    #[prost(int32, tag = "1")]
+    pub line: i32,
+    /// The character in the line, from 1.
+    #[prost(int32, tag = "2")]
+    pub column: i32,
+    /// What is odd about it.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RuleTextWarning {
+    const NAME: &'static str = "RuleTextWarning";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.RuleTextWarning".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.RuleTextWarning".into()
+    }
+}
+/// Rules that are tried out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CirculationRulesSource {
+    /// Where they come from; left out: those in force now.
+    #[prost(oneof = "circulation_rules_source::Source", tags = "1, 2")]
+    pub source: ::core::option::Option<circulation_rules_source::Source>,
+}
+/// Nested message and enum types in `CirculationRulesSource`.
+pub mod circulation_rules_source {
+    /// Where they come from; left out: those in force now.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Source {
+        /// A text, at most 1 MiB.
+        #[prost(string, tag = "1")]
+        Text(::prost::alloc::string::String),
+        /// A version.
+        #[prost(int32, tag = "2")]
+        Version(i32),
+    }
+}
+impl ::prost::Name for CirculationRulesSource {
+    const NAME: &'static str = "CirculationRulesSource";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CirculationRulesSource".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CirculationRulesSource".into()
+    }
+}
+/// Which combinations are looked at: those that agree with every field that is
+/// given.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CombinationFilter {
+    /// A patron group's code.
+    #[prost(string, tag = "1")]
+    pub patron_group: ::prost::alloc::string::String,
+    /// A material type.
+    #[prost(string, tag = "2")]
+    pub material_type: ::prost::alloc::string::String,
+    /// A loan type.
+    #[prost(string, tag = "3")]
+    pub loan_type: ::prost::alloc::string::String,
+    /// A location's id.
+    #[prost(string, tag = "4")]
+    pub location_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CombinationFilter {
+    const NAME: &'static str = "CombinationFilter";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CombinationFilter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CombinationFilter".into()
+    }
+}
+/// What rules look at: a patron group of active patrons together with what
+/// items that are not withdrawn have in common.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RuleCombination {
+    /// The patron group (`g`).
+    #[prost(string, tag = "1")]
+    pub patron_group: ::prost::alloc::string::String,
+    /// The material type (`m`).
+    #[prost(string, tag = "2")]
+    pub material_type: ::prost::alloc::string::String,
+    /// The loan type (`t`).
+    #[prost(string, tag = "3")]
+    pub loan_type: ::prost::alloc::string::String,
+    /// The location's id; empty where items have none.
+    #[prost(string, tag = "4")]
+    pub location_id: ::prost::alloc::string::String,
+    /// The location's code (`s`); empty where it is not known.
+    #[prost(string, tag = "5")]
+    pub location_code: ::prost::alloc::string::String,
+    /// The library's code (`c`); empty where it is not known.
+    #[prost(string, tag = "6")]
+    pub library_code: ::prost::alloc::string::String,
+    /// The campus's code (`b`); empty where it is not known.
+    #[prost(string, tag = "7")]
+    pub campus_code: ::prost::alloc::string::String,
+    /// The institution's code (`a`); empty where it is not known.
+    #[prost(string, tag = "8")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// How many items have this material type, loan type and location.
+    #[prost(int64, tag = "9")]
+    pub items: i64,
+    /// How many patrons are in this group.
+    #[prost(int64, tag = "10")]
+    pub patrons: i64,
+}
+impl ::prost::Name for RuleCombination {
+    const NAME: &'static str = "RuleCombination";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.RuleCombination".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.RuleCombination".into()
+    }
+}
+/// Asks who gets what.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TryCirculationRulesRequest {
+    /// The rules that are tried.
+    #[prost(message, optional, tag = "1")]
+    pub rules: ::core::option::Option<CirculationRulesSource>,
+    /// Only these combinations.
+    #[prost(message, optional, tag = "2")]
+    pub filter: ::core::option::Option<CombinationFilter>,
+    /// Only combinations to which this line applies; 0: any.
+    #[prost(int32, tag = "3")]
+    pub line: i32,
+    /// Rows at the most: up to 200; 0: 100.
+    #[prost(int32, tag = "4")]
+    pub page_size: i32,
+    /// The page after the one whose `next_page_token` this is. The pages that
+    /// follow go on with the rules that were in force for the first one.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TryCirculationRulesRequest {
+    const NAME: &'static str = "TryCirculationRulesRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.TryCirculationRulesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.TryCirculationRulesRequest".into()
+    }
+}
+/// Who gets what.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TryCirculationRulesResponse {
+    /// By patron group, material type, loan type and location.
+    #[prost(message, repeated, tag = "1")]
+    pub combinations: ::prost::alloc::vec::Vec<TriedCombination>,
+    /// The next page's token; empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The version that was tried; 0: a text.
+    #[prost(int32, tag = "3")]
+    pub rules_version: i32,
+}
+impl ::prost::Name for TryCirculationRulesResponse {
+    const NAME: &'static str = "TryCirculationRulesResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.TryCirculationRulesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.TryCirculationRulesResponse".into()
+    }
+}
+/// What a combination gets.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TriedCombination {
+    /// The combination.
+    #[prost(message, optional, tag = "1")]
+    pub combination: ::core::option::Option<RuleCombination>,
+    /// The line that applies, and its policies.
+    #[prost(message, optional, tag = "2")]
+    pub applied_rule: ::core::option::Option<AppliedRule>,
+    /// Why this line and not another, such as "more criteria: 2 against 1".
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TriedCombination {
+    const NAME: &'static str = "TriedCombination";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.TriedCombination".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.TriedCombination".into()
+    }
+}
+/// Asks for what changes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompareCirculationRulesRequest {
+    /// The rules before.
+    #[prost(message, optional, tag = "1")]
+    pub before: ::core::option::Option<CirculationRulesSource>,
+    /// The rules after; needed.
+    #[prost(message, optional, tag = "2")]
+    pub after: ::core::option::Option<CirculationRulesSource>,
+    /// Only these combinations.
+    #[prost(message, optional, tag = "3")]
+    pub filter: ::core::option::Option<CombinationFilter>,
+    /// Rows at the most: up to 200; 0: 100.
+    #[prost(int32, tag = "4")]
+    pub page_size: i32,
+    /// The page after the one whose `next_page_token` this is. The pages that
+    /// follow go on with the rules that were in force for the first one.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CompareCirculationRulesRequest {
+    const NAME: &'static str = "CompareCirculationRulesRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CompareCirculationRulesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CompareCirculationRulesRequest".into()
+    }
+}
+/// What changes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CompareCirculationRulesResponse {
+    /// The combinations that would get other policies, by patron group, material
+    /// type, loan type and location.
+    #[prost(message, repeated, tag = "1")]
+    pub combinations: ::prost::alloc::vec::Vec<ComparedCombination>,
+    /// The next page's token; empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The version before; 0: a text.
+    #[prost(int32, tag = "3")]
+    pub before_version: i32,
+    /// The version after; 0: a text.
+    #[prost(int32, tag = "4")]
+    pub after_version: i32,
+}
+impl ::prost::Name for CompareCirculationRulesResponse {
+    const NAME: &'static str = "CompareCirculationRulesResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CompareCirculationRulesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CompareCirculationRulesResponse".into()
+    }
+}
+/// What changes for a combination.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ComparedCombination {
+    /// The combination.
+    #[prost(message, optional, tag = "1")]
+    pub combination: ::core::option::Option<RuleCombination>,
+    /// What it gets before.
+    #[prost(message, optional, tag = "2")]
+    pub before: ::core::option::Option<AppliedRule>,
+    /// What it gets after.
+    #[prost(message, optional, tag = "3")]
+    pub after: ::core::option::Option<AppliedRule>,
+}
+impl ::prost::Name for ComparedCombination {
+    const NAME: &'static str = "ComparedCombination";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ComparedCombination".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ComparedCombination".into()
     }
 }
 /// A combination of what rules look at.
@@ -146,7 +566,7 @@ impl ::prost::Name for ExplainCirculationRuleResponse {
 /// The outcome of the rules for one loan.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppliedRule {
-    /// The version of the rules.
+    /// The version of the rules; 0: a text that is only tried.
     #[prost(int32, tag = "1")]
     pub rules_version: i32,
     /// The line's number in the text, from 1; of the fallback policy where no
@@ -292,9 +712,16 @@ pub mod circulation_rule_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Replaces the rules with a new version. Nothing is kept where the text has
-        /// an error: CIRCULATION_RULES_MALFORMED (INVALID_ARGUMENT) with one field
-        /// violation for each error, naming line, column and what was expected.
+        /// Adds a version of the rules, which holds from now on or from a later
+        /// instant. In force at an instant is, of the versions whose `effective_at` is
+        /// not after it, the one with the latest `effective_at`; where several have
+        /// the same, the greatest version of them. So a scheduled version is taken
+        /// back by another one for the same instant. Nothing is kept where the text
+        /// has an error: CIRCULATION_RULES_MALFORMED (INVALID_ARGUMENT) with one field
+        /// violation for each error, naming line, column and what was expected. Other
+        /// errors: TEXT_LENGTH, TEXT_MALFORMED, EFFECTIVE_IN_PAST and
+        /// EFFECTIVE_TOO_FAR_AHEAD (INVALID_ARGUMENT); CIRCULATION_RULES_CHANGED
+        /// (ABORTED) where somebody else added a version since `based_on_version`.
         pub async fn replace_circulation_rules(
             &mut self,
             request: impl tonic::IntoRequest<super::ReplaceCirculationRulesRequest>,
@@ -324,8 +751,10 @@ pub mod circulation_rule_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Reads the rules in force. Errors: CIRCULATION_RULES_MISSING
-        /// (FAILED_PRECONDITION) before the first version.
+        /// Reads the rules in force now, those in force at an instant, or a version.
+        /// Errors: CIRCULATION_RULES_MISSING (FAILED_PRECONDITION) where none are in
+        /// force then, CIRCULATION_RULES_NOT_FOUND (NOT_FOUND) where there is no such
+        /// version.
         pub async fn get_circulation_rules(
             &mut self,
             request: impl tonic::IntoRequest<super::GetCirculationRulesRequest>,
@@ -351,6 +780,137 @@ pub mod circulation_rule_service_client {
                     GrpcMethod::new(
                         "carrel.circulation.v1.CirculationRuleService",
                         "GetCirculationRules",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the versions, the newest first.
+        pub async fn list_circulation_rules(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCirculationRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCirculationRulesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.CirculationRuleService/ListCirculationRules",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.CirculationRuleService",
+                        "ListCirculationRules",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads a text and says what is wrong with it, without keeping it. Errors:
+        /// TEXT_LENGTH, TEXT_MALFORMED (INVALID_ARGUMENT).
+        pub async fn validate_circulation_rules(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ValidateCirculationRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ValidateCirculationRulesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.CirculationRuleService/ValidateCirculationRules",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.CirculationRuleService",
+                        "ValidateCirculationRules",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says who gets what, and because of which line: for each combination of a
+        /// patron group with the material type, loan type and location of an item
+        /// that really occurs. Nothing is kept. A page may have fewer rows than were
+        /// asked for, or none, though another one follows. Errors: TEXT_LENGTH,
+        /// TEXT_MALFORMED, CIRCULATION_RULES_MALFORMED (INVALID_ARGUMENT),
+        /// CIRCULATION_RULES_MISSING (FAILED_PRECONDITION),
+        /// CIRCULATION_RULES_NOT_FOUND (NOT_FOUND).
+        pub async fn try_circulation_rules(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TryCirculationRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TryCirculationRulesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.CirculationRuleService/TryCirculationRules",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.CirculationRuleService",
+                        "TryCirculationRules",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Compares two versions, or a version with a text that shall replace it:
+        /// the combinations that really occur and would get other policies. A page
+        /// may have fewer rows than were asked for, or none, though another one
+        /// follows. Errors: as TryCirculationRules, and FIELD_MISSING
+        /// (INVALID_ARGUMENT).
+        pub async fn compare_circulation_rules(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CompareCirculationRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompareCirculationRulesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.CirculationRuleService/CompareCirculationRules",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.CirculationRuleService",
+                        "CompareCirculationRules",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -402,9 +962,16 @@ pub mod circulation_rule_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with CirculationRuleServiceServer.
     #[async_trait]
     pub trait CirculationRuleService: std::marker::Send + std::marker::Sync + 'static {
-        /// Replaces the rules with a new version. Nothing is kept where the text has
-        /// an error: CIRCULATION_RULES_MALFORMED (INVALID_ARGUMENT) with one field
-        /// violation for each error, naming line, column and what was expected.
+        /// Adds a version of the rules, which holds from now on or from a later
+        /// instant. In force at an instant is, of the versions whose `effective_at` is
+        /// not after it, the one with the latest `effective_at`; where several have
+        /// the same, the greatest version of them. So a scheduled version is taken
+        /// back by another one for the same instant. Nothing is kept where the text
+        /// has an error: CIRCULATION_RULES_MALFORMED (INVALID_ARGUMENT) with one field
+        /// violation for each error, naming line, column and what was expected. Other
+        /// errors: TEXT_LENGTH, TEXT_MALFORMED, EFFECTIVE_IN_PAST and
+        /// EFFECTIVE_TOO_FAR_AHEAD (INVALID_ARGUMENT); CIRCULATION_RULES_CHANGED
+        /// (ABORTED) where somebody else added a version since `based_on_version`.
         async fn replace_circulation_rules(
             &self,
             request: tonic::Request<super::ReplaceCirculationRulesRequest>,
@@ -412,13 +979,58 @@ pub mod circulation_rule_service_server {
             tonic::Response<super::ReplaceCirculationRulesResponse>,
             tonic::Status,
         >;
-        /// Reads the rules in force. Errors: CIRCULATION_RULES_MISSING
-        /// (FAILED_PRECONDITION) before the first version.
+        /// Reads the rules in force now, those in force at an instant, or a version.
+        /// Errors: CIRCULATION_RULES_MISSING (FAILED_PRECONDITION) where none are in
+        /// force then, CIRCULATION_RULES_NOT_FOUND (NOT_FOUND) where there is no such
+        /// version.
         async fn get_circulation_rules(
             &self,
             request: tonic::Request<super::GetCirculationRulesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetCirculationRulesResponse>,
+            tonic::Status,
+        >;
+        /// Lists the versions, the newest first.
+        async fn list_circulation_rules(
+            &self,
+            request: tonic::Request<super::ListCirculationRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCirculationRulesResponse>,
+            tonic::Status,
+        >;
+        /// Reads a text and says what is wrong with it, without keeping it. Errors:
+        /// TEXT_LENGTH, TEXT_MALFORMED (INVALID_ARGUMENT).
+        async fn validate_circulation_rules(
+            &self,
+            request: tonic::Request<super::ValidateCirculationRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ValidateCirculationRulesResponse>,
+            tonic::Status,
+        >;
+        /// Says who gets what, and because of which line: for each combination of a
+        /// patron group with the material type, loan type and location of an item
+        /// that really occurs. Nothing is kept. A page may have fewer rows than were
+        /// asked for, or none, though another one follows. Errors: TEXT_LENGTH,
+        /// TEXT_MALFORMED, CIRCULATION_RULES_MALFORMED (INVALID_ARGUMENT),
+        /// CIRCULATION_RULES_MISSING (FAILED_PRECONDITION),
+        /// CIRCULATION_RULES_NOT_FOUND (NOT_FOUND).
+        async fn try_circulation_rules(
+            &self,
+            request: tonic::Request<super::TryCirculationRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TryCirculationRulesResponse>,
+            tonic::Status,
+        >;
+        /// Compares two versions, or a version with a text that shall replace it:
+        /// the combinations that really occur and would get other policies. A page
+        /// may have fewer rows than were asked for, or none, though another one
+        /// follows. Errors: as TryCirculationRules, and FIELD_MISSING
+        /// (INVALID_ARGUMENT).
+        async fn compare_circulation_rules(
+            &self,
+            request: tonic::Request<super::CompareCirculationRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompareCirculationRulesResponse>,
             tonic::Status,
         >;
         /// Says which line applies to a combination, and why. Errors:
@@ -597,6 +1209,212 @@ pub mod circulation_rule_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetCirculationRulesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.CirculationRuleService/ListCirculationRules" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCirculationRulesSvc<T: CirculationRuleService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: CirculationRuleService,
+                    > tonic::server::UnaryService<super::ListCirculationRulesRequest>
+                    for ListCirculationRulesSvc<T> {
+                        type Response = super::ListCirculationRulesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListCirculationRulesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CirculationRuleService>::list_circulation_rules(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCirculationRulesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.CirculationRuleService/ValidateCirculationRules" => {
+                    #[allow(non_camel_case_types)]
+                    struct ValidateCirculationRulesSvc<T: CirculationRuleService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: CirculationRuleService,
+                    > tonic::server::UnaryService<super::ValidateCirculationRulesRequest>
+                    for ValidateCirculationRulesSvc<T> {
+                        type Response = super::ValidateCirculationRulesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ValidateCirculationRulesRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CirculationRuleService>::validate_circulation_rules(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ValidateCirculationRulesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.CirculationRuleService/TryCirculationRules" => {
+                    #[allow(non_camel_case_types)]
+                    struct TryCirculationRulesSvc<T: CirculationRuleService>(pub Arc<T>);
+                    impl<
+                        T: CirculationRuleService,
+                    > tonic::server::UnaryService<super::TryCirculationRulesRequest>
+                    for TryCirculationRulesSvc<T> {
+                        type Response = super::TryCirculationRulesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TryCirculationRulesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CirculationRuleService>::try_circulation_rules(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TryCirculationRulesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.CirculationRuleService/CompareCirculationRules" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompareCirculationRulesSvc<T: CirculationRuleService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: CirculationRuleService,
+                    > tonic::server::UnaryService<super::CompareCirculationRulesRequest>
+                    for CompareCirculationRulesSvc<T> {
+                        type Response = super::CompareCirculationRulesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::CompareCirculationRulesRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CirculationRuleService>::compare_circulation_rules(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompareCirculationRulesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

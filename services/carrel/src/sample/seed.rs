@@ -318,6 +318,7 @@ async fn policies(
         .replace_circulation_rules(circulation::ReplaceCirculationRulesRequest {
             text: RULES.to_owned(),
             request_id: request_id(),
+            ..Default::default()
         })
         .await?;
     Ok(())

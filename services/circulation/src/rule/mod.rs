@@ -1,35 +1,61 @@
 //! Circulation rules: bringing them in, reading them, explaining them.
+//!
+//! - [`token`], [`parse`]: the text, read line by line;
+//! - [`criterium`], [`priority`], [`model`]: what lines match and which of them
+//!   applies;
+//! - [`occurrence`], [`trial`]: who gets what by rules that are only tried.
 
+pub mod criterium;
+mod finder;
 pub mod model;
+pub mod occurrence;
 pub mod parse;
+pub mod priority;
 pub(crate) mod store;
 pub mod token;
+pub mod trial;
+
+use std::collections::HashSet;
 
 use carrel_database::{Claim, RequestKey, claim, transact};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::Error;
 use crate::known::CurrentPolicies;
 use crate::{Circulation, first_id, policy};
+use criterium::Criterium;
 use model::{Combination, Rule, Rules};
+use parse::Mention;
 use token::Malformed;
 
-/// A version of the rules.
+/// A version of the rules, as it is told.
 #[derive(Debug, Clone)]
-pub struct RulesVersion {
+pub struct Version {
     /// Its id.
     pub id: Uuid,
     /// Which version, from 1.
     pub version: i32,
     /// The text.
     pub text: String,
-    /// When it came into force.
+    /// From when it holds.
     pub effective_at: Timestamp,
     /// Who brought it in.
     pub author: String,
-    /// The text as read.
+    /// When it was brought in.
+    pub created_at: Timestamp,
+    /// Whether it is in force.
+    pub in_force: bool,
+}
+
+/// A version of the rules, to choose by.
+#[derive(Debug, Clone)]
+pub struct RulesVersion {
+    /// Which version, from 1; 0: a text that is only tried.
+    pub version: i32,
+    /// Its text as read.
     pub rules: Rules,
 }
 
@@ -75,50 +101,174 @@ impl RulesVersion {
     }
 }
 
-/// Replaces the rules with a new version.
+/// Rules that shall hold.
+#[derive(Debug)]
+pub struct Replacement {
+    /// The text.
+    pub text: String,
+    /// From when they hold; `None`: from now on.
+    pub effective_at: Option<Timestamp>,
+    /// The newest version that their author had seen; `None`: not checked.
+    pub based_on_version: Option<i32>,
+}
+
+/// How far ahead rules may be scheduled, about five years: further is a slip
+/// of the pen.
+const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);
+
+/// Adds a version of the rules.
 ///
 /// # Errors
-/// [`Error::RulesMalformed`] with everything that is wrong.
+/// [`Error::RulesMalformed`] with everything that is wrong,
+/// [`Error::RulesChanged`], [`Error::EffectiveInPast`],
+/// [`Error::EffectiveTooFarAhead`].
 pub async fn replace(
     circulation: &Circulation,
     key: &RequestKey,
-    text: &str,
-) -> Result<RulesVersion, Error> {
-    let rules = parse::parse(text).map_err(Error::RulesMalformed)?;
+    replacement: &Replacement,
+) -> Result<Version, Error> {
+    let rules = parse::parse(&replacement.text).map_err(Error::RulesMalformed)?;
     let id = carrel_ids::new_id();
     let now = circulation.clock.now();
     transact!(
         circulation.database,
         "replace_circulation_rules",
         |transaction| {
+            // A repeated request is answered also when its instant has passed.
             if let Claim::Done(ids) = claim(transaction, key, &[id], now).await?? {
-                return store::get(transaction, first_id(&ids)?).await;
+                let in_force = store::in_force(transaction, now).await?;
+                return Ok(store::get(transaction, first_id(&ids)?, in_force).await?);
             }
-            let serial = policy::store::newest_serial(transaction).await?;
-            let policies = policy::store::current(transaction, serial).await?;
-            let unknown = unknown_policies(&rules, &policies);
+            let effective_at = effective_at(replacement.effective_at, now)?;
+            let unknown = unknown_policies(&rules, &current_policies(transaction).await?);
             if !unknown.is_empty() {
                 return Err(Error::RulesMalformed(unknown));
             }
             store::take_turns(transaction).await?;
-            let version = store::insert(transaction, id, text, &key.caller, now).await?;
-            Ok(RulesVersion {
-                id,
-                version,
-                text: text.to_owned(),
-                effective_at: now,
-                author: key.caller.clone(),
-                rules: rules.clone(),
-            })
+            let newest = store::newest_version(transaction).await?;
+            if replacement
+                .based_on_version
+                .is_some_and(|based_on| based_on != newest)
+            {
+                return Err(Error::RulesChanged { newest });
+            }
+            let (text, author) = (&replacement.text, &key.caller);
+            store::insert(transaction, id, newest + 1, text, author, now, effective_at).await?;
+            let in_force = store::in_force(transaction, now).await?;
+            Ok(store::get(transaction, id, in_force).await?)
         }
     )
+}
+
+fn effective_at(given: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Error> {
+    let given = given.unwrap_or(now);
+    if given < now {
+        return Err(Error::EffectiveInPast);
+    }
+    match now.checked_add(FURTHEST_AHEAD) {
+        Ok(latest) if given > latest => Err(Error::EffectiveTooFarAhead),
+        _ => Ok(given),
+    }
+}
+
+async fn current_policies(connection: &mut PgConnection) -> Result<CurrentPolicies, Error> {
+    let serial = policy::store::newest_serial(connection).await?;
+    policy::store::current(connection, serial).await
+}
+
+/// Reads a text as [`replace`] would: all codes of policies must be known.
+async fn read_candidate<'a>(
+    connection: &mut PgConnection,
+    text: &'a str,
+) -> Result<Result<(Rules, Vec<Mention<'a>>), Vec<Malformed>>, Error> {
+    let (rules, mentions) = match parse::read(text) {
+        Ok(read) => read,
+        Err(errors) => return Ok(Err(errors)),
+    };
+    let unknown = unknown_policies(&rules, &current_policies(connection).await?);
+    Ok(if unknown.is_empty() {
+        Ok((rules, mentions))
+    } else {
+        Err(unknown)
+    })
+}
+
+/// Something in a text that is probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oddity {
+    /// The line, from 1.
+    pub line: u32,
+    /// The character in the line, from 1.
+    pub column: u32,
+    /// What is odd about it.
+    pub message: String,
+}
+
+/// What is wrong with a text.
+#[derive(Debug, Default)]
+pub struct Validation {
+    /// What makes it unusable.
+    pub errors: Vec<Malformed>,
+    /// What is probably not meant.
+    pub warnings: Vec<Oddity>,
+}
+
+/// Says what is wrong with a text, without keeping it.
+///
+/// # Errors
+/// The database's.
+pub async fn validate(circulation: &Circulation, text: &str) -> Result<Validation, Error> {
+    let mut connection = circulation.database.pool().acquire().await?;
+    match read_candidate(&mut connection, text).await? {
+        Err(errors) => Ok(Validation {
+            errors,
+            ..Validation::default()
+        }),
+        Ok((_, mentions)) => Ok(Validation {
+            warnings: unused_codes(&mut connection, &mentions).await?,
+            ..Validation::default()
+        }),
+    }
+}
+
+/// Codes that nothing has, each where it is named first: mostly slips of the
+/// pen, which silently match nothing.
+async fn unused_codes(
+    connection: &mut PgConnection,
+    mentions: &[Mention<'_>],
+) -> Result<Vec<Oddity>, Error> {
+    let mut seen: HashSet<(Criterium, &str)> = HashSet::new();
+    let firsts: Vec<&Mention<'_>> = mentions
+        .iter()
+        .filter(|mention| seen.insert((mention.criterium, mention.code)))
+        .collect();
+    let codes: Vec<(Criterium, &str)> = seen.into_iter().collect();
+    let unknown = occurrence::unknown_codes(connection, &codes).await?;
+    let unknown: HashSet<(Criterium, &str)> = unknown
+        .iter()
+        .map(|(criterium, code)| (*criterium, code.as_str()))
+        .collect();
+    let odd = firsts
+        .into_iter()
+        .filter(|mention| unknown.contains(&(mention.criterium, mention.code)))
+        .take(parse::MOST_ERRORS)
+        .map(|mention| Oddity {
+            line: mention.line,
+            column: mention.column,
+            message: format!(
+                "nothing known so far has the {} \"{}\"",
+                mention.criterium.noun(),
+                mention.code
+            ),
+        });
+    Ok(odd.collect())
 }
 
 /// The names of policies that do not exist. Request and notice policies are
 /// not kept yet: their names need only be well formed.
 fn unknown_policies(rules: &Rules, policies: &CurrentPolicies) -> Vec<Malformed> {
     let mut unknown = Vec::new();
-    let mut lines: Vec<&Rule> = rules.rules.iter().chain([&rules.fallback]).collect();
+    let mut lines: Vec<&Rule> = rules.rules().iter().chain([&rules.fallback]).collect();
     lines.sort_by_key(|rule| rule.line);
     for rule in lines {
         let names = &rule.policies;
@@ -152,14 +302,51 @@ fn unknown_policies(rules: &Rules, policies: &CurrentPolicies) -> Vec<Malformed>
     unknown
 }
 
-/// Reads the rules in force.
+/// Which rules are read.
+#[derive(Debug, Clone, Copy)]
+pub enum Which {
+    /// Those in force now.
+    InForce,
+    /// Those in force at an instant.
+    At(Timestamp),
+    /// A version.
+    Version(i32),
+}
+
+/// Reads rules.
 ///
 /// # Errors
-/// [`Error::RulesMissing`].
-pub async fn get(circulation: &Circulation) -> Result<RulesVersion, Error> {
+/// [`Error::RulesMissing`], [`Error::RulesNotFound`].
+pub async fn get(circulation: &Circulation, which: Which) -> Result<Version, Error> {
     let mut connection = circulation.database.pool().acquire().await?;
-    let newest = store::newest(&mut connection).await?;
-    store::get(&mut connection, newest.ok_or(Error::RulesMissing)?).await
+    let in_force = store::in_force(&mut connection, circulation.clock.now()).await?;
+    let id = match which {
+        Which::InForce => in_force.ok_or(Error::RulesMissing),
+        Which::At(at) => {
+            let id = store::in_force(&mut connection, at).await?;
+            id.ok_or(Error::RulesMissing)
+        }
+        Which::Version(version) => {
+            let id = store::find_version(&mut connection, version).await?;
+            id.ok_or(Error::RulesNotFound)
+        }
+    };
+    Ok(store::get(&mut connection, id?, in_force).await?)
+}
+
+/// Lists versions before one, the newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    circulation: &Circulation,
+    with_texts: bool,
+    before: Option<i32>,
+    limit: i64,
+) -> Result<Vec<Version>, Error> {
+    let mut connection = circulation.database.pool().acquire().await?;
+    let now = circulation.clock.now();
+    Ok(store::list(&mut connection, with_texts, now, before, limit).await?)
 }
 
 /// Which line applies to a combination, and the others that match.
@@ -193,10 +380,10 @@ const MOST_MATCHES: usize = 100;
 /// [`Error::RulesMissing`], [`Error::LocationNotFound`].
 pub async fn explain(circulation: &Circulation, question: &Question) -> Result<Explanation, Error> {
     let mut connection = circulation.database.pool().acquire().await?;
-    let newest = store::newest(&mut connection).await?;
+    let in_force = store::in_force(&mut connection, circulation.clock.now()).await?;
     let version = circulation
         .known
-        .rules(&mut connection, newest.ok_or(Error::RulesMissing)?)
+        .rules(&mut connection, in_force.ok_or(Error::RulesMissing)?)
         .await?;
     let path = match question.location_id {
         None => store::LocationPath::default(),
@@ -208,10 +395,7 @@ pub async fn explain(circulation: &Circulation, question: &Question) -> Result<E
         patron_group: Some(&question.patron_group),
         material_type: Some(&question.material_type),
         loan_type: Some(&question.loan_type),
-        location: path.location_code.as_deref(),
-        library: path.library_code.as_deref(),
-        campus: path.campus_code.as_deref(),
-        institution: path.institution_code.as_deref(),
+        ..path.combination()
     };
     let matches = version.rules.matches(&combination).into_iter();
     Ok(Explanation {
@@ -222,3 +406,6 @@ pub async fn explain(circulation: &Circulation, question: &Question) -> Result<E
             .collect(),
     })
 }
+
+#[cfg(test)]
+mod reference;

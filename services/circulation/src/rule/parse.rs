@@ -1,206 +1,306 @@
 //! Reads rule text. Never stops at the first error: a line that can't be read
 //! is reported and left out, so that the author sees all of them at once.
+//!
+//! The text is FOLIO's: a `priority` line, lines of criteria with policies,
+//! nested by indentation, and a `fallback-policy` line before the first or
+//! after the last of them. What FOLIO takes is taken, with two exceptions: a
+//! line without policies and without a line below it has no effect and is
+//! refused; and nothing is looked up by a code longer than 40 characters.
 
-use super::model::{Condition, Criterium, PolicyName, PolicyNames, Priority, Rule, Rules};
+mod line;
+
+use super::criterium::{Branches, Criterium};
+use super::model::{Rule, Rules};
+use super::priority::Priority;
 use super::token::{Malformed, Token, Tokens};
 
 /// The most errors that are told at once.
 pub(crate) const MOST_ERRORS: usize = 100;
+/// How many lines with criteria a text may have.
+const MOST_LINES: usize = 10_000;
+/// How many codes its criteria may name.
+const MOST_CODES: usize = 50_000;
+/// What a line may have at the most, in characters.
+const LONGEST_LINE: usize = 4_000;
 /// How deep lines may be nested.
 const DEEPEST: usize = 20;
-/// What a code may be at the longest.
-const LONGEST_CODE: usize = 40;
 
-const CRITERIUM: &str = "one of the letters t, s, c, b, a, m, g";
-const POLICIES: &str = "one each of the policies l, r, n, o and i";
+const PRIORITY: &str = "priority";
+const FALLBACK: &str = "fallback-policy";
+
+/// A code that a criterium names, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mention<'a> {
+    pub criterium: Criterium,
+    pub code: &'a str,
+    pub line: u32,
+    pub column: u32,
+}
 
 /// Reads a text.
 ///
 /// # Errors
 /// Everything that is wrong with it, by line, 100 at the most.
 pub fn parse(text: &str) -> Result<Rules, Vec<Malformed>> {
+    read(text).map(|(rules, _)| rules)
+}
+
+/// Reads a text, and where it names which codes.
+pub(crate) fn read(text: &str) -> Result<(Rules, Vec<Mention<'_>>), Vec<Malformed>> {
     let mut reader = Reader::default();
-    let mut last_line = 1;
-    for (number, line) in (1..).zip(text.lines()) {
-        last_line = number;
+    // Some editors put a byte order mark before the first line.
+    for (number, line) in (1..).zip(lines(text.trim_start_matches('\u{feff}'))) {
         reader.line(number, line);
-        if reader.errors.len() >= MOST_ERRORS {
+        if reader.is_full {
             break;
         }
     }
-    reader.finish(last_line)
+    reader.finish()
+}
+
+/// The lines, ended as on any system: by `\n`, `\r\n` or `\r`.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('\r'))
+}
+
+/// Past the last character of a text whose comment was cut off.
+fn end_column(text: &str) -> u32 {
+    text.trim_end().chars().count() as u32 + 1
 }
 
 /// A line that others may stand under.
 #[derive(Debug)]
-struct Branch {
+struct Open {
     indent: usize,
     line: u32,
     end_column: u32,
-    conditions: Vec<Condition>,
+    /// Its conditions; those of the line above where it could not be read.
+    branch: Option<usize>,
     /// Whether it names policies or has a line below it.
     is_used: bool,
 }
 
 #[derive(Debug, Default)]
-struct Reader {
+struct Reader<'a> {
     priorities: Option<Vec<Priority>>,
+    has_priority: bool,
     fallback: Option<Rule>,
+    has_fallback: bool,
+    /// The fallback policy's line where rules stand before it.
+    late_fallback: Option<u32>,
+    lines_before_fallback: usize,
     rules: Vec<Rule>,
+    branches: Branches,
+    /// How many lines with criteria there were.
+    lines: usize,
+    mentions: Vec<Mention<'a>>,
     /// From the outermost to the line before.
-    branches: Vec<Branch>,
+    open: Vec<Open>,
     errors: Vec<Malformed>,
+    /// The last line and past its end.
+    end: (u32, u32),
+    is_full: bool,
 }
 
-impl Reader {
-    fn line(&mut self, number: u32, raw: &str) {
+impl<'a> Reader<'a> {
+    fn line(&mut self, number: u32, raw: &'a str) {
         let text = raw.split(['#', '/']).next().unwrap_or_default();
-        if text.trim().is_empty() {
-            return;
-        }
-        if let Err(error) = self.read(number, text, raw.trim()) {
+        self.end = (number, end_column(text));
+        if raw.chars().nth(LONGEST_LINE).is_some() {
+            self.tell(
+                number,
+                LONGEST_LINE as u32 + 1,
+                "at most 4000 characters in a line",
+            );
+        } else if !text.trim().is_empty()
+            && let Err(error) = self.read(number, text, raw.trim())
+        {
             self.errors.push(error);
         }
+        self.is_full |= self.errors.len() >= MOST_ERRORS;
     }
 
-    fn read(&mut self, number: u32, text: &str, written: &str) -> Result<(), Malformed> {
-        let mut tokens = Tokens::of(number, text)?;
-        let indent = text.len() - text.trim_start_matches(' ').len();
-        if tokens.is_headed("priority") {
-            return self.priority(&mut tokens);
-        }
-        if tokens.is_headed("fallback-policy") {
-            return self.fallback(&mut tokens, number, written);
-        }
-        self.leave_branches(indent);
-        let mut conditions = self.conditions_above(&tokens, indent)?;
-        // From here on the line counts for what stands under it, also where it
-        // is wrong itself: otherwise one error would beget many.
-        let own = conditions_of(&mut tokens);
-        let policies = if own.is_ok() {
-            policies_of_rule(&mut tokens)
-        } else {
-            Ok(None)
-        };
-        let is_used = own.is_err() || !matches!(policies, Ok(None));
-        conditions.extend(own.as_ref().ok().into_iter().flatten().cloned());
-        self.branches.push(Branch {
-            indent,
-            line: number,
-            end_column: text.trim_end().chars().count() as u32 + 1,
-            conditions: conditions.clone(),
-            is_used,
+    fn tell(&mut self, line: u32, column: u32, expected: impl Into<String>) {
+        let expected = expected.into();
+        self.errors.push(Malformed {
+            line,
+            column,
+            expected,
         });
-        own?;
+    }
+
+    fn read(&mut self, number: u32, text: &'a str, written: &str) -> Result<(), Malformed> {
+        let indent = text.len() - text.trim_start_matches(' ').len();
+        let tokens = Tokens::of(number, text);
+        if let Ok(tokens) = &tokens
+            && let Token::Word(word @ (PRIORITY | FALLBACK)) = tokens.peek()
+        {
+            return self.heading(word, tokens.clone(), indent, number, written);
+        }
+        self.criteria(number, text, indent, written, tokens)
+    }
+
+    fn heading(
+        &mut self,
+        word: &str,
+        mut tokens: Tokens<'a>,
+        indent: usize,
+        number: u32,
+        written: &str,
+    ) -> Result<(), Malformed> {
+        self.leave(0);
+        let is_priority = word == PRIORITY;
+        let seen = if is_priority {
+            &mut self.has_priority
+        } else {
+            &mut self.has_fallback
+        };
+        // A broken one is reported once, not also as missing.
+        if std::mem::replace(seen, true) {
+            return Err(tokens.malformed(&format!("only one {word} line")));
+        }
+        if indent > 0 {
+            return Err(tokens.malformed(&format!("no indentation before {word}")));
+        }
+        if is_priority && self.lines > 0 {
+            return Err(tokens.malformed("the priority line before the first rule"));
+        }
+        tokens.take();
+        if !tokens.take_if(Token::Colon) {
+            return Err(tokens.malformed("\":\""));
+        }
+        if is_priority {
+            self.priorities = Some(line::priorities(&mut tokens)?);
+            return Ok(());
+        }
+        self.late_fallback = (self.lines > 0).then_some(number);
+        self.lines_before_fallback = self.lines;
+        self.fallback = Some(Rule {
+            line: number,
+            text: written.to_owned(),
+            branch: None,
+            criteria: Default::default(),
+            policies: line::policies(&mut tokens)?,
+        });
+        Ok(())
+    }
+
+    fn criteria(
+        &mut self,
+        number: u32,
+        text: &str,
+        indent: usize,
+        written: &str,
+        tokens: Result<Tokens<'a>, Malformed>,
+    ) -> Result<(), Malformed> {
+        self.lines += 1;
+        if self.lines > MOST_LINES {
+            self.is_full = true;
+            self.tell(number, 1, "at most 10000 lines with criteria");
+            return Ok(());
+        }
+        let nesting = self.nest(number, indent);
+        let above = self.open.last().and_then(|open| open.branch);
+        let mut tokens = match tokens {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                self.open(number, text, indent, above, true);
+                return Err(error);
+            }
+        };
+        // The line counts for what stands under it, also where it is wrong
+        // itself: otherwise one error would beget many.
+        let own = line::conditions(&mut tokens, &mut self.mentions);
+        let (branch, policies) = match own {
+            Ok(conditions) => {
+                let branch = self.branches.add(above, conditions);
+                (branch, line::policies_of_rule(&mut tokens))
+            }
+            Err(error) => {
+                self.open(number, text, indent, above, true);
+                return Err(error);
+            }
+        };
+        let is_used = !matches!(policies, Ok(None));
+        self.open(number, text, indent, Some(branch), is_used);
+        nesting?;
+        if self.mentions.len() > MOST_CODES {
+            self.is_full = true;
+            self.tell(number, 1, "at most 50000 codes in all criteria together");
+        }
         if let Some(policies) = policies? {
             self.rules.push(Rule {
                 line: number,
                 text: written.to_owned(),
-                conditions,
+                branch: Some(branch),
+                criteria: self.branches.criteria(branch),
                 policies,
             });
         }
         Ok(())
     }
 
-    /// Leaves the branches that a line with this indentation is not under.
-    fn leave_branches(&mut self, indent: usize) {
-        while let Some(branch) = self.branches.pop_if(|branch| branch.indent >= indent) {
-            if !branch.is_used {
-                self.errors.push(Malformed {
-                    line: branch.line,
-                    column: branch.end_column,
-                    expected: "\":\" and policies, or an indented line below".into(),
-                });
-            }
-        }
-    }
-
-    /// The conditions of the line that this one stands under.
-    fn conditions_above(
-        &mut self,
-        tokens: &Tokens<'_>,
-        indent: usize,
-    ) -> Result<Vec<Condition>, Malformed> {
-        if self.branches.len() >= DEEPEST {
-            return Err(tokens.malformed("at most 20 levels of indentation"));
-        }
-        match self.branches.last_mut() {
-            Some(branch) => {
-                branch.is_used = true;
-                Ok(branch.conditions.clone())
-            }
-            None if indent > 0 && self.rules.is_empty() && self.errors.is_empty() => {
-                Err(tokens.malformed("no indentation, since no line above nests it"))
-            }
-            None => Ok(Vec::new()),
-        }
-    }
-
-    fn priority(&mut self, tokens: &mut Tokens<'_>) -> Result<(), Malformed> {
-        if self.priorities.is_some() {
-            return Err(tokens.malformed("only one priority line"));
-        }
-        // A broken one is reported once, not also as missing.
-        self.priorities = Some(Vec::new());
-        tokens.take();
-        tokens.take();
-        self.priorities = Some(priorities_of(tokens)?);
-        Ok(())
-    }
-
-    fn fallback(
-        &mut self,
-        tokens: &mut Tokens<'_>,
-        line: u32,
-        written: &str,
-    ) -> Result<(), Malformed> {
-        if self.fallback.is_some() {
-            return Err(tokens.malformed("only one fallback-policy line"));
-        }
-        tokens.take();
-        tokens.take();
-        let policies = policies_of(tokens);
-        let unread = || PolicyName {
-            code: String::new(),
-            column: 1,
-        };
-        self.fallback = Some(Rule {
+    fn open(&mut self, line: u32, text: &str, indent: usize, branch: Option<usize>, is_used: bool) {
+        self.open.push(Open {
+            indent,
             line,
-            text: written.to_owned(),
-            conditions: Vec::new(),
-            policies: policies.clone().unwrap_or_else(|_| PolicyNames {
-                loan: unread(),
-                request: unread(),
-                notice: unread(),
-                overdue_fine: unread(),
-                lost_item: unread(),
-            }),
+            end_column: end_column(text),
+            branch,
+            is_used,
         });
-        policies.map(drop)
     }
 
-    fn finish(mut self, last_line: u32) -> Result<Rules, Vec<Malformed>> {
-        self.leave_branches(0);
-        let mut missing = |what: &str| {
-            self.errors.push(Malformed {
-                line: last_line,
-                column: 1,
-                expected: format!("a {what} line somewhere"),
-            });
+    /// Finds the line that one with this indentation stands under.
+    fn nest(&mut self, line: u32, indent: usize) -> Result<(), Malformed> {
+        let was_open: Vec<usize> = self.open.iter().map(|open| open.indent).collect();
+        self.leave(indent);
+        let malformed = |expected: String| Malformed {
+            line,
+            column: indent as u32 + 1,
+            expected,
         };
-        if self.priorities.is_none() {
-            missing("priority");
+        let is_sibling = was_open.contains(&indent);
+        let is_below = was_open.last().is_some_and(|last| indent > *last);
+        if let Some(open) = self.open.last_mut() {
+            open.is_used = true;
         }
-        if self.fallback.is_none() {
-            missing("fallback-policy");
+        if self.open.len() >= DEEPEST {
+            return Err(malformed("at most 20 levels of indentation".into()));
+        }
+        if is_sibling || is_below || was_open.is_empty() && indent == 0 {
+            return Ok(());
+        }
+        if was_open.is_empty() {
+            let expected = "no indentation, since no line above nests it";
+            return Err(malformed(expected.into()));
+        }
+        let known: Vec<String> = was_open.iter().map(ToString::to_string).collect();
+        Err(malformed(format!(
+            "an indentation as of a line above: {} spaces, found {indent}",
+            known.join(", ")
+        )))
+    }
+
+    /// Leaves the lines that one with this indentation is not under.
+    fn leave(&mut self, indent: usize) {
+        while let Some(open) = self.open.pop_if(|open| open.indent >= indent) {
+            if !open.is_used {
+                let expected = "\":\" and policies, or an indented line below";
+                self.tell(open.line, open.end_column, expected);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<(Rules, Vec<Mention<'a>>), Vec<Malformed>> {
+        if !self.is_full {
+            self.leave(0);
+            self.missing();
         }
         match (self.priorities, self.fallback) {
-            (Some(priorities), Some(fallback)) if self.errors.is_empty() => Ok(Rules {
-                priorities,
-                fallback,
-                rules: self.rules,
-            }),
+            (Some(priorities), Some(fallback)) if self.errors.is_empty() => {
+                let rules = Rules::new(priorities, fallback, self.rules, self.branches);
+                Ok((rules, self.mentions))
+            }
             _ => {
                 self.errors.sort_by_key(|error| (error.line, error.column));
                 self.errors.truncate(MOST_ERRORS);
@@ -208,196 +308,23 @@ impl Reader {
             }
         }
     }
-}
 
-/// `t, s, c, b, a, m, g`, short for `criterium(…), number-of-criteria,
-/// last-line`; or one to three of the three kinds, each once, the last of
-/// them `first-line` or `last-line`.
-fn priorities_of(tokens: &mut Tokens<'_>) -> Result<Vec<Priority>, Malformed> {
-    if let Token::Word(word) = tokens.peek()
-        && Criterium::of(word).is_some()
-    {
-        let order = criterium_order(tokens)?;
-        if tokens.peek() != Token::End {
-            return Err(tokens.malformed("nothing after the seven letters"));
+    /// What the text as a whole lacks, or has in the wrong place.
+    fn missing(&mut self) {
+        if let Some(fallback) = self.late_fallback
+            && self.lines > self.lines_before_fallback
+        {
+            let expected = "the fallback-policy line before the first rule or after the last one";
+            self.tell(fallback, 1, expected);
         }
-        return Ok(vec![
-            Priority::Criterium(order),
-            Priority::NumberOfCriteria,
-            Priority::LastLine,
-        ]);
-    }
-    let mut priorities: Vec<Priority> = Vec::new();
-    loop {
-        let is_there = |kind: fn(&Priority) -> bool| priorities.iter().any(kind);
-        let next =
-            match tokens.peek() {
-                Token::Word("first-line") => Priority::FirstLine,
-                Token::Word("last-line") => Priority::LastLine,
-                Token::Word("number-of-criteria")
-                    if !is_there(|priority| matches!(priority, Priority::NumberOfCriteria)) =>
-                {
-                    Priority::NumberOfCriteria
-                }
-                Token::Word("criterium")
-                    if !is_there(|priority| matches!(priority, Priority::Criterium(_))) =>
-                {
-                    tokens.take();
-                    if tokens.peek() != Token::Open {
-                        return Err(tokens.malformed("\"(\""));
-                    }
-                    tokens.take();
-                    let order = criterium_order(tokens)?;
-                    if tokens.peek() != Token::Close {
-                        return Err(tokens.malformed("\")\""));
-                    }
-                    Priority::Criterium(order)
-                }
-                _ => return Err(tokens.malformed(
-                    "number-of-criteria, criterium(…), first-line or last-line, each at most once",
-                )),
-            };
-        tokens.take();
-        let is_last = matches!(next, Priority::FirstLine | Priority::LastLine);
-        priorities.push(next);
-        match tokens.peek() {
-            Token::End if is_last => return Ok(priorities),
-            Token::Comma if !is_last => tokens.take(),
-            _ if is_last => return Err(tokens.malformed("nothing after first-line or last-line")),
-            _ => return Err(tokens.malformed("\",\" and at last first-line or last-line")),
-        };
-    }
-}
-
-/// The seven letters, each once, between commas.
-fn criterium_order(tokens: &mut Tokens<'_>) -> Result<[Criterium; 7], Malformed> {
-    let mut order: Vec<Criterium> = Vec::with_capacity(7);
-    loop {
-        let criterium = match tokens.peek() {
-            Token::Word(word) => Criterium::of(word),
-            _ => None,
-        };
-        let Some(criterium) = criterium.filter(|criterium| !order.contains(criterium)) else {
-            return Err(tokens.malformed("each of the letters t, s, c, b, a, m, g once"));
-        };
-        tokens.take();
-        order.push(criterium);
-        if let Ok(order) = <[Criterium; 7]>::try_from(order.as_slice()) {
-            return Ok(order);
+        if !self.has_priority {
+            self.tell(1, 1, "a priority line before the first rule");
         }
-        if !tokens.take_if(Token::Comma) {
-            return Err(tokens.malformed("\",\" and the rest of the letters t, s, c, b, a, m, g"));
+        let (line, column) = self.end;
+        if !self.has_fallback {
+            let expected = "a fallback-policy line before the first rule or after the last one";
+            self.tell(line.max(1), column.max(1), expected);
         }
-    }
-}
-
-/// `m book dvd + g !visitor`.
-fn conditions_of(tokens: &mut Tokens<'_>) -> Result<Vec<Condition>, Malformed> {
-    let mut conditions = Vec::new();
-    loop {
-        let criterium = match tokens.peek() {
-            Token::Word(word) => Criterium::of(word),
-            _ => None,
-        };
-        let criterium = criterium.ok_or_else(|| tokens.malformed(CRITERIUM))?;
-        tokens.take();
-        conditions.push(condition_of(tokens, criterium)?);
-        if !tokens.take_if(Token::Plus) {
-            return Ok(conditions);
-        }
-    }
-}
-
-fn condition_of(tokens: &mut Tokens<'_>, criterium: Criterium) -> Result<Condition, Malformed> {
-    let (mut included, mut excluded) = (Vec::new(), Vec::new());
-    let mut matches_all = false;
-    loop {
-        let negated = tokens.take_if(Token::Not);
-        match tokens.peek() {
-            // Without the "+" a letter would silently become a value.
-            Token::Word(word) if Criterium::of(word).is_some() => {
-                return Err(tokens.malformed("\"+\" before another criterium"));
-            }
-            Token::Word(word) if word.len() > LONGEST_CODE => {
-                return Err(tokens.malformed("a code of at most 40 characters"));
-            }
-            Token::Word("all") if negated => return Err(tokens.malformed("a code after \"!\"")),
-            Token::Word("all") if !included.is_empty() => {
-                return Err(tokens.malformed("either \"all\" or codes"));
-            }
-            Token::Word("all") => matches_all = true,
-            Token::Word(word) if negated => excluded.push(word.to_owned()),
-            Token::Word(_) if matches_all => {
-                return Err(tokens.malformed("either \"all\" or codes"));
-            }
-            Token::Word(word) => included.push(word.to_owned()),
-            _ if negated => return Err(tokens.malformed("a code after \"!\"")),
-            _ if included.is_empty() && excluded.is_empty() && !matches_all => {
-                return Err(tokens.malformed("a code, \"!\" and a code, or \"all\""));
-            }
-            _ => {
-                return Ok(Condition {
-                    criterium,
-                    included,
-                    excluded,
-                });
-            }
-        }
-        tokens.take();
-    }
-}
-
-/// `: l … r … n … o … i …`, or nothing.
-fn policies_of_rule(tokens: &mut Tokens<'_>) -> Result<Option<PolicyNames>, Malformed> {
-    match tokens.peek() {
-        Token::End => Ok(None),
-        Token::Colon => {
-            tokens.take();
-            policies_of(tokens).map(Some)
-        }
-        _ => Err(tokens.malformed("\"+\" and another criterium, or \":\" and policies")),
-    }
-}
-
-fn policies_of(tokens: &mut Tokens<'_>) -> Result<PolicyNames, Malformed> {
-    const LETTERS: [&str; 5] = ["l", "r", "n", "o", "i"];
-    let mut names: [Option<PolicyName>; 5] = Default::default();
-    while tokens.peek() != Token::End {
-        let place = match tokens.peek() {
-            Token::Word(word) => LETTERS.iter().position(|letter| *letter == word),
-            _ => None,
-        };
-        let Some(place) = place.filter(|place| names[*place].is_none()) else {
-            return Err(tokens.malformed(POLICIES));
-        };
-        tokens.take();
-        let column = tokens.column();
-        match tokens.peek() {
-            Token::Word(word) if word.len() <= LONGEST_CODE => {
-                names[place] = Some(PolicyName {
-                    code: word.to_owned(),
-                    column,
-                });
-            }
-            _ => return Err(tokens.malformed("a policy's code of at most 40 characters")),
-        }
-        tokens.take();
-    }
-    match names {
-        [
-            Some(loan),
-            Some(request),
-            Some(notice),
-            Some(overdue_fine),
-            Some(lost_item),
-        ] => Ok(PolicyNames {
-            loan,
-            request,
-            notice,
-            overdue_fine,
-            lost_item,
-        }),
-        _ => Err(tokens.malformed(POLICIES)),
     }
 }
 

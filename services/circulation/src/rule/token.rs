@@ -53,7 +53,7 @@ impl std::fmt::Display for Token<'_> {
 }
 
 /// The tokens of one line, read from left to right.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tokens<'a> {
     line: u32,
     /// Each with its column.
@@ -145,13 +145,9 @@ impl<'a> Tokens<'a> {
         there
     }
 
-    /// Whether the line begins with this word and a colon.
-    pub(crate) fn is_headed(&self, word: &str) -> bool {
-        self.tokens[0].0 == Token::Word(word)
-            && self
-                .tokens
-                .get(1)
-                .is_some_and(|(token, _)| *token == Token::Colon)
+    /// The line's number.
+    pub(crate) fn line(&self) -> u32 {
+        self.line
     }
 
     /// Something else was expected here.

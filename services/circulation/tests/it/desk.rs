@@ -250,6 +250,7 @@ impl Desk {
         let request = ReplaceCirculationRulesRequest {
             text: text.into(),
             request_id: id(),
+            ..Default::default()
         };
         let made = self.rule_book().replace_circulation_rules(request).await?;
         Ok(made.into_inner().circulation_rules.unwrap())

@@ -10,4 +10,6 @@ mod owner;
 mod projection;
 mod refused;
 mod renewal;
+mod rules;
+mod rules_tried;
 mod set_up;

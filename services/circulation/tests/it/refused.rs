@@ -127,7 +127,7 @@ async fn without_rules_nothing_is_lent() {
     );
     let refused = desk
         .rule_book()
-        .get_circulation_rules(GetCirculationRulesRequest {})
+        .get_circulation_rules(GetCirculationRulesRequest::default())
         .await;
     assert_eq!(reason(refused), "CIRCULATION_RULES_MISSING");
 }

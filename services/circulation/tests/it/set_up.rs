@@ -503,7 +503,7 @@ async fn rules_with_errors_are_refused_whole_and_all_errors_told() {
 
     let current = desk
         .rule_book()
-        .get_circulation_rules(GetCirculationRulesRequest {})
+        .get_circulation_rules(GetCirculationRulesRequest::default())
         .await
         .unwrap();
     let current = current.into_inner().circulation_rules.unwrap();
