@@ -19,6 +19,7 @@ use super::{LARGEST_PAGE, PAGE};
 use crate::Circulation;
 use crate::rule::occurrence::{Filter, Occurrence};
 use crate::rule::trial::{self, Cursor, Source};
+use crate::rule::validation;
 use crate::rule::{self, Question, Replacement, Version, Which};
 
 /// What a rule text may be at the longest, in bytes.
@@ -102,7 +103,7 @@ impl CirculationRuleService for CirculationRuleRpcs {
         request: Request<ValidateCirculationRulesRequest>,
     ) -> Result<Response<ValidateCirculationRulesResponse>, Status> {
         let text = rule_text("text", request.into_inner().text)?;
-        let validation = rule::validate(&self.0, &text).await?;
+        let validation = validation::validate(&self.0, &text).await?;
         let errors = validation.errors.into_iter().map(|error| RuleTextError {
             line: number(error.line),
             column: number(error.column),

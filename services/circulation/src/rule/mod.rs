@@ -3,6 +3,7 @@
 //! - [`token`], [`parse`]: the text, read line by line;
 //! - [`criterium`], [`priority`], [`model`]: what lines match and which of them
 //!   applies;
+//! - [`validation`]: what is wrong with a text;
 //! - [`occurrence`], [`trial`]: who gets what by rules that are only tried.
 
 pub mod criterium;
@@ -14,22 +15,17 @@ pub mod priority;
 pub(crate) mod store;
 pub mod token;
 pub mod trial;
-
-use std::collections::HashSet;
+pub mod validation;
 
 use carrel_database::{Claim, RequestKey, claim, transact};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::known::CurrentPolicies;
-use crate::{Circulation, first_id, policy};
-use criterium::Criterium;
+use crate::{Circulation, first_id};
 use model::{Combination, Rule, Rules};
-use parse::Mention;
-use token::Malformed;
+use validation::{current_policies, unknown_policies};
 
 /// A version of the rules, as it is told.
 #[derive(Debug, Clone)]
@@ -169,137 +165,6 @@ fn effective_at(given: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, E
         Ok(latest) if given > latest => Err(Error::EffectiveTooFarAhead),
         _ => Ok(given),
     }
-}
-
-async fn current_policies(connection: &mut PgConnection) -> Result<CurrentPolicies, Error> {
-    let serial = policy::store::newest_serial(connection).await?;
-    policy::store::current(connection, serial).await
-}
-
-/// Reads a text as [`replace`] would: all codes of policies must be known.
-async fn read_candidate<'a>(
-    connection: &mut PgConnection,
-    text: &'a str,
-) -> Result<Result<(Rules, Vec<Mention<'a>>), Vec<Malformed>>, Error> {
-    let (rules, mentions) = match parse::read(text) {
-        Ok(read) => read,
-        Err(errors) => return Ok(Err(errors)),
-    };
-    let unknown = unknown_policies(&rules, &current_policies(connection).await?);
-    Ok(if unknown.is_empty() {
-        Ok((rules, mentions))
-    } else {
-        Err(unknown)
-    })
-}
-
-/// Something in a text that is probably not meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Oddity {
-    /// The line, from 1.
-    pub line: u32,
-    /// The character in the line, from 1.
-    pub column: u32,
-    /// What is odd about it.
-    pub message: String,
-}
-
-/// What is wrong with a text.
-#[derive(Debug, Default)]
-pub struct Validation {
-    /// What makes it unusable.
-    pub errors: Vec<Malformed>,
-    /// What is probably not meant.
-    pub warnings: Vec<Oddity>,
-}
-
-/// Says what is wrong with a text, without keeping it.
-///
-/// # Errors
-/// The database's.
-pub async fn validate(circulation: &Circulation, text: &str) -> Result<Validation, Error> {
-    let mut connection = circulation.database.pool().acquire().await?;
-    match read_candidate(&mut connection, text).await? {
-        Err(errors) => Ok(Validation {
-            errors,
-            ..Validation::default()
-        }),
-        Ok((_, mentions)) => Ok(Validation {
-            warnings: unused_codes(&mut connection, &mentions).await?,
-            ..Validation::default()
-        }),
-    }
-}
-
-/// Codes that nothing has, each where it is named first: mostly slips of the
-/// pen, which silently match nothing.
-async fn unused_codes(
-    connection: &mut PgConnection,
-    mentions: &[Mention<'_>],
-) -> Result<Vec<Oddity>, Error> {
-    let mut seen: HashSet<(Criterium, &str)> = HashSet::new();
-    let firsts: Vec<&Mention<'_>> = mentions
-        .iter()
-        .filter(|mention| seen.insert((mention.criterium, mention.code)))
-        .collect();
-    let codes: Vec<(Criterium, &str)> = seen.into_iter().collect();
-    let unknown = occurrence::unknown_codes(connection, &codes).await?;
-    let unknown: HashSet<(Criterium, &str)> = unknown
-        .iter()
-        .map(|(criterium, code)| (*criterium, code.as_str()))
-        .collect();
-    let odd = firsts
-        .into_iter()
-        .filter(|mention| unknown.contains(&(mention.criterium, mention.code)))
-        .take(parse::MOST_ERRORS)
-        .map(|mention| Oddity {
-            line: mention.line,
-            column: mention.column,
-            message: format!(
-                "nothing known so far has the {} \"{}\"",
-                mention.criterium.noun(),
-                mention.code
-            ),
-        });
-    Ok(odd.collect())
-}
-
-/// The names of policies that do not exist. Request and notice policies are
-/// not kept yet: their names need only be well formed.
-fn unknown_policies(rules: &Rules, policies: &CurrentPolicies) -> Vec<Malformed> {
-    let mut unknown = Vec::new();
-    let mut lines: Vec<&Rule> = rules.rules().iter().chain([&rules.fallback]).collect();
-    lines.sort_by_key(|rule| rule.line);
-    for rule in lines {
-        let names = &rule.policies;
-        for (name, is_there, kind) in [
-            (
-                &names.loan,
-                policies.loan.contains_key(&names.loan.code),
-                "loan",
-            ),
-            (
-                &names.overdue_fine,
-                policies.overdue_fine.contains_key(&names.overdue_fine.code),
-                "overdue fine",
-            ),
-            (
-                &names.lost_item,
-                policies.lost_item.contains_key(&names.lost_item.code),
-                "lost item",
-            ),
-        ] {
-            if !is_there {
-                unknown.push(Malformed {
-                    line: rule.line,
-                    column: name.column,
-                    expected: format!("the code of a {kind} policy; there is no \"{}\"", name.code),
-                });
-            }
-        }
-    }
-    unknown.truncate(parse::MOST_ERRORS);
-    unknown
 }
 
 /// Which rules are read.

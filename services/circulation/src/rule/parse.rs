@@ -5,7 +5,8 @@
 //! nested by indentation, and a `fallback-policy` line before the first or
 //! after the last of them. What FOLIO takes is taken, with two exceptions: a
 //! line without policies and without a line below it has no effect and is
-//! refused; and nothing is looked up by a code longer than 40 characters.
+//! refused; and no code is longer than 40 characters. Versions are kept as
+//! texts, so what was taken once must be taken for ever.
 
 mod line;
 
@@ -328,5 +329,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+#[cfg(test)]
+mod malformed;
 #[cfg(test)]
 mod tests;

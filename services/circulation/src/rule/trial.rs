@@ -9,7 +9,8 @@ use sqlx::PgConnection;
 
 use super::model::Combination;
 use super::occurrence::{self, Filter, Occurrence, Place};
-use super::{AppliedRule, RulesVersion, read_candidate, store};
+use super::validation::read_candidate;
+use super::{AppliedRule, RulesVersion, store};
 use crate::Circulation;
 use crate::error::Error;
 

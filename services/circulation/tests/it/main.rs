@@ -12,4 +12,5 @@ mod refused;
 mod renewal;
 mod rules;
 mod rules_tried;
+mod rules_validated;
 mod set_up;
