@@ -217,13 +217,15 @@ pub struct Branches(Vec<Branch>);
 
 impl Branches {
     /// Adds a line under another one; returns its place.
-    pub(super) fn add(&mut self, above: Option<usize>, conditions: Vec<Condition>) -> usize {
+    pub(super) fn add(&mut self, above: Option<usize>, mut conditions: Vec<Condition>) -> usize {
         let criteria = above.map(|above| self.0[above].criteria);
         let criteria = conditions
             .iter()
             .fold(criteria.unwrap_or_default(), |criteria, condition| {
                 criteria.with(condition.criterium)
             });
+        // It counts as a criterium, and that is all it does.
+        conditions.retain(|condition| condition.selection != Selection::All);
         self.0.push(Branch {
             above,
             conditions,

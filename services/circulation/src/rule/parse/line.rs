@@ -6,6 +6,9 @@ use crate::rule::model::{PolicyName, PolicyNames};
 use crate::rule::priority::Priority;
 use crate::rule::token::{Malformed, Token, Tokens};
 
+/// How many criteria a line may join; with `DEEPEST` it bounds how many
+/// are looked at for one line.
+const MOST_CRITERIA: usize = 20;
 /// What a code may be at the longest.
 const LONGEST_CODE: usize = 40;
 
@@ -113,6 +116,9 @@ pub(super) fn conditions<'a>(
             criterium,
             selection,
         });
+        if tokens.peek() == Token::Plus && conditions.len() == MOST_CRITERIA {
+            return Err(tokens.malformed("at most 20 criteria in a line"));
+        }
         if !tokens.take_if(Token::Plus) {
             return Ok(conditions);
         }

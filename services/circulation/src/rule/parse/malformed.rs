@@ -224,6 +224,12 @@ fn malformed_texts() -> Vec<(String, u32, u32, &'static str)> {
             4001,
             "at most 4000 characters",
         ),
+        (
+            rule(&format!("{} + g x: {GOOD}", ["g all"; 20].join(" + "))),
+            3,
+            159,
+            "at most 20 criteria",
+        ),
         (rule(&nested(21)), 23, 21, "at most 20 levels"),
     ]
 }

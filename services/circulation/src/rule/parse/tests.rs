@@ -159,7 +159,7 @@ fn what_stands_under_a_long_list_does_not_repeat_it() {
     // 700,000.
     let codes: Vec<String> = (0..700).map(|n| format!("m{n}")).collect();
     let mut text = format!(
-        "priority: last-line\nfallback-policy: {POLICIES}\nm {}\n",
+        "priority: last-line\nfallback-policy: {POLICIES}\nm {}: {POLICIES}\n",
         codes.join(" ")
     );
     for n in 0..1_000 {
@@ -171,6 +171,7 @@ fn what_stands_under_a_long_list_does_not_repeat_it() {
         ..of("student", "m699", "standard")
     });
     assert_eq!(chosen.line, 81);
+    assert_eq!(rules.choose(&of("student", "m699", "standard")).line, 3);
     let elsewhere = of("student", "m700", "standard");
     assert!(rules.is_fallback(rules.choose(&elsewhere)));
 }
