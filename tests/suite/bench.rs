@@ -29,3 +29,22 @@ fn the_check_out_benchmark_tells_service_and_floor_apart() {
         assert!(within("p95_ms") <= within("p99_ms"), "{text}");
     }
 }
+
+#[test]
+fn what_queued_up_while_circulation_was_stopped_reaches_it() {
+    let text = printed(&[
+        "bench",
+        "catch-up",
+        "--json",
+        "--events=500",
+        "--rounds=1",
+        "--seconds=1",
+    ]);
+    let outcome: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(outcome["name"], "catch-up");
+    // Each copy changed, and each of the readers.
+    assert!(outcome["events"].as_i64().unwrap() > 500, "{text}");
+    assert!(outcome["per_second"].as_f64().unwrap() > 0.0, "{text}");
+    assert!(outcome["lag"]["followed"].as_i64().unwrap() > 0, "{text}");
+    assert!(outcome["lag"]["p99_ms"].as_f64().unwrap() > 0.0, "{text}");
+}

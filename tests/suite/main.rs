@@ -4,6 +4,7 @@
 // A test that can't go on fails; the message of unwrap is as good as any.
 #![allow(clippy::unwrap_used)]
 
+mod an_hour_alone;
 mod apart;
 mod bad_input;
 mod bench;

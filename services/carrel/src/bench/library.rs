@@ -16,6 +16,9 @@ use crate::sample;
 const COPIES: u32 = 20;
 /// Loans of one reader at most: below the limits of the group and the policy.
 const LOANS: u32 = 8;
+/// A year until whose end readers may borrow, and that call numbers name: far
+/// enough away.
+const FIRST_YEAR: u32 = 2100;
 /// The desk where everything happens.
 const SERVICE_POINT: &str = "ALDM-CIRC";
 
@@ -44,30 +47,41 @@ impl Library {
                 .with_context(|| format!("the district has no service point {SERVICE_POINT}"))?
                 .clone(),
         };
+        library.bring_in(bench, FIRST_YEAR).await?;
+        bench.level().await?;
+        bench.analyze().await?;
+        Ok(library)
+    }
+
+    /// Changes every copy and every reader, as a yearly load does: copies get
+    /// another call number, readers another last day. Each time a later year.
+    pub async fn change(&self, bench: &Bench, year: u32) -> anyhow::Result<()> {
+        self.bring_in(bench, FIRST_YEAR + year).await
+    }
+
+    async fn bring_in(&self, bench: &Bench, year: u32) -> anyhow::Result<()> {
         let roster = RosterFile {
             name: "readers".into(),
-            content: library.roster().into_bytes(),
+            content: self.roster(year).into_bytes(),
             dry_run: false,
             max_deactivations: 0,
         };
         let loaded = load_roster(&bench.suite, &roster, &mut Progress::new(false)).await?;
         ensure!(
-            loaded.created == i64::from(library.patrons),
+            loaded.created + loaded.updated == i64::from(self.patrons),
             "readers were refused: {loaded}"
         );
         let records = MarcFile {
             name: "records".into(),
-            content: Arc::from(library.records().into_bytes()),
+            content: Arc::from(self.records(year).into_bytes()),
             profile: "marc-852".into(),
         };
         let loaded = load_marc(&bench.suite, &records, &mut Progress::new(false)).await?;
         ensure!(
-            loaded.items == i64::from(library.items),
+            loaded.items == i64::from(self.items),
             "copies were refused: {loaded}"
         );
-        bench.level().await?;
-        bench.analyze().await?;
-        Ok(library)
+        Ok(())
     }
 
     /// A copy's barcode.
@@ -81,23 +95,23 @@ impl Library {
         patron_barcode(item % self.patrons)
     }
 
-    fn roster(&self) -> String {
+    fn roster(&self, year: u32) -> String {
         let mut text =
-            "source,external_id,barcode,username,patron_group,last_name,first_name,active\n"
+            "source,external_id,barcode,username,patron_group,last_name,first_name,expiration_date,active\n"
                 .to_owned();
         for number in 0..self.patrons {
             let barcode = patron_barcode(number);
             // Writing to a String can't fail.
             let _ = writeln!(
                 text,
-                "bench,R{number},{barcode},reader{number},undergraduate,Reader,Number {number},true"
+                "bench,R{number},{barcode},reader{number},undergraduate,Reader,Number {number},{year}-12-31,true"
             );
         }
         text
     }
 
     /// MARCXML: titles with their copies.
-    fn records(&self) -> String {
+    fn records(&self, year: u32) -> String {
         let mut text = String::from(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<collection xmlns=\"http://www.loc.gov/MARC21/slim\">\n",
         );
@@ -115,7 +129,7 @@ impl Library {
                 let _ = write!(
                     text,
                     "<datafield tag=\"852\" ind1=\"0\" ind2=\" \"><subfield code=\"b\">ALDM</subfield>\
-                     <subfield code=\"c\">ALDM-STK</subfield><subfield code=\"h\">QA{title}</subfield>\
+                     <subfield code=\"c\">ALDM-STK</subfield><subfield code=\"h\">QA{title} {year}</subfield>\
                      <subfield code=\"t\">{copy}</subfield><subfield code=\"p\">{barcode}</subfield></datafield>"
                 );
             }

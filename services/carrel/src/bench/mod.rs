@@ -2,6 +2,7 @@
 //! of its own that keeps its promises: nothing acknowledged is lost when the
 //! power fails. It leaves nothing behind.
 
+mod catch_up;
 mod check_out;
 mod floor;
 mod library;
@@ -34,6 +35,8 @@ const LEVEL_DEADLINE: Duration = Duration::from_secs(300);
 pub enum BenchCommand {
     /// Check-outs a second, against what the database alone can do
     Checkout(check_out::CheckOutArguments),
+    /// Events a second with which circulation catches up, and how far behind it is afterwards
+    CatchUp(catch_up::CatchUpArguments),
 }
 
 /// What every benchmark is told.
@@ -61,11 +64,13 @@ impl BenchArguments {
 pub async fn bench(command: BenchCommand) -> anyhow::Result<ExitCode> {
     match command {
         BenchCommand::Checkout(arguments) => check_out::check_out(arguments).await,
+        BenchCommand::CatchUp(arguments) => catch_up::catch_up(arguments).await,
     }
 }
 
 /// A running suite, as a benchmark sees it.
 struct Bench {
+    local: LocalSuite,
     suite: Suite,
     folder: PathBuf,
     databases: BTreeMap<String, String>,
@@ -75,7 +80,7 @@ struct Bench {
 /// `carrel up`, in this process.
 async fn on_suite<T>(
     arguments: &BenchArguments,
-    measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>,
+    measure: impl AsyncFnOnce(&mut Bench) -> anyhow::Result<T>,
 ) -> anyhow::Result<Option<T>> {
     let temporary = tempfile::Builder::new()
         .prefix("carrel-bench-")
@@ -84,7 +89,7 @@ async fn on_suite<T>(
         .with_context(|| format!("no folder can be made in {}", arguments.folder.display()))?;
     let folder = DataFolder::open(temporary.path())?;
     log_to_file(&folder.path().join("suite.log"))?;
-    let suite = LocalSuite::start(&SuiteOptions {
+    let local = LocalSuite::start(&SuiteOptions {
         folder: folder.clone(),
         durable: true,
         clock_begins: None,
@@ -93,15 +98,12 @@ async fn on_suite<T>(
         operators_server: None,
     })
     .await?;
-    let measured = async {
-        let bench = Bench::on(&suite, folder.path())?;
-        measure(&bench).await
-    };
+    let mut bench = Bench::on(local, folder.path())?;
     let measured = tokio::select! {
-        measured = measured => Some(measured),
+        measured = measure(&mut bench) => Some(measured),
         () = carrel_runtime::asked_to_end() => None,
     };
-    let stopped = suite.stop().await;
+    let stopped = bench.local.stop().await;
     match measured {
         Some(Ok(measured)) => stopped.map(|()| Some(measured)),
         Some(Err(error)) => {
@@ -123,10 +125,11 @@ fn interrupted() -> ExitCode {
 }
 
 impl Bench {
-    fn on(suite: &LocalSuite, folder: &Path) -> anyhow::Result<Self> {
+    fn on(local: LocalSuite, folder: &Path) -> anyhow::Result<Self> {
         let databases = std::fs::read(folder.join(DATABASES_FILE))?;
         Ok(Self {
-            suite: suite.connect()?,
+            suite: local.connect()?,
+            local,
             folder: folder.to_owned(),
             databases: serde_json::from_slice(&databases)?,
         })

@@ -68,6 +68,8 @@ pub(super) fn clock_offset(offset: SignedDuration) -> OsString {
 pub struct LocalSuite {
     folder: DataFolder,
     services: Vec<Running>,
+    /// The command line of each service that runs inside this process.
+    commands: BTreeMap<&'static str, Vec<OsString>>,
     billing: Option<BillingProcess>,
     sis: sis::Running,
     postgres: Option<PrivatePostgres>,
@@ -92,6 +94,7 @@ impl LocalSuite {
         }
 
         let mut services = Vec::new();
+        let mut commands = BTreeMap::new();
         let mut billing = None;
         for (service, listener) in SERVICES.iter().zip(listeners) {
             let mut arguments = arguments(
@@ -110,6 +113,7 @@ impl LocalSuite {
             arguments.push(clock_offset(options.offset()));
             let command = ServeProgram::try_parse_from(&arguments)?.command;
             services.push(serve::start(command, listener).await?);
+            commands.insert(service.name, arguments);
         }
         if let Some(billing) = &mut billing {
             billing.start(options.offset()).await?;
@@ -129,6 +133,7 @@ impl LocalSuite {
         Ok(Self {
             folder,
             services,
+            commands,
             billing,
             sis,
             postgres,
@@ -150,6 +155,31 @@ impl LocalSuite {
     /// The process that billing runs in, where it is one of its own.
     pub fn billing(&mut self) -> Option<&mut BillingProcess> {
         self.billing.as_mut()
+    }
+
+    /// Stops one service; the others go on.
+    pub async fn stop_service(&mut self, name: &str) -> anyhow::Result<()> {
+        let place = self
+            .services
+            .iter()
+            .position(|service| service.name() == name);
+        let place = place.with_context(|| format!("no {name} service runs in this process"))?;
+        self.services.remove(place).stop().await;
+        Ok(())
+    }
+
+    /// Starts a service again that was stopped, where it was, and waits until
+    /// it is ready.
+    pub async fn start_service(&mut self, name: &str) -> anyhow::Result<()> {
+        let arguments = self.commands.get(name);
+        let arguments =
+            arguments.with_context(|| format!("no {name} service ran in this process"))?;
+        let listener = carrel_runtime::bind(self.endpoints[name].parse()?).await?;
+        let command = ServeProgram::try_parse_from(arguments)?.command;
+        let mut service = serve::start(command, listener).await?;
+        service.ready(READY_DEADLINE).await?;
+        self.services.push(service);
+        Ok(())
     }
 
     /// Waits until a part ends by itself, and says which.
