@@ -110,33 +110,8 @@ impl CirculationCharges {
         carrel_outbox::append(connection, &events).await?;
         Ok(())
     }
-}
 
-/// Whether the policy gives a kind of fee back: (lost item fee, processing
-/// fee).
-fn is_given_back(kind: FeeFineKind, (lost_item_fee, processing_fee): (bool, bool)) -> bool {
-    match kind {
-        FeeFineKind::LostItemFee => lost_item_fee,
-        FeeFineKind::LostItemProcessingFee => processing_fee,
-        FeeFineKind::OverdueFine | FeeFineKind::Manual => false,
-    }
-}
-
-impl Projection for CirculationCharges {
-    fn types(&self) -> Vec<String> {
-        vec![
-            OverdueFineIncurred::full_name(),
-            ItemAgedToLost::full_name(),
-            LostItemReturned::full_name(),
-        ]
-    }
-
-    async fn apply(
-        &self,
-        connection: &mut PgConnection,
-        _generation: i64,
-        event: &Event,
-    ) -> Result<(), ApplyError> {
+    async fn take(&self, connection: &mut PgConnection, event: &Event) -> Result<(), ApplyError> {
         let applied = match event.r#type.as_str() {
             name if name == OverdueFineIncurred::full_name() => {
                 let fine: OverdueFineIncurred = decode(event)?;
@@ -160,6 +135,38 @@ impl Projection for CirculationCharges {
             _ => return Err(ApplyError::unknown_type(event)),
         };
         applied.map_err(apply_error)
+    }
+}
+
+/// Whether the policy gives a kind of fee back: (lost item fee, processing
+/// fee).
+fn is_given_back(kind: FeeFineKind, (lost_item_fee, processing_fee): (bool, bool)) -> bool {
+    match kind {
+        FeeFineKind::LostItemFee => lost_item_fee,
+        FeeFineKind::LostItemProcessingFee => processing_fee,
+        FeeFineKind::OverdueFine | FeeFineKind::Manual => false,
+    }
+}
+
+impl Projection for CirculationCharges {
+    fn types(&self) -> Vec<String> {
+        vec![
+            OverdueFineIncurred::full_name(),
+            ItemAgedToLost::full_name(),
+            LostItemReturned::full_name(),
+        ]
+    }
+
+    async fn apply_all(
+        &self,
+        connection: &mut PgConnection,
+        _generation: i64,
+        events: &[Event],
+    ) -> Result<(), ApplyError> {
+        for event in events {
+            self.take(&mut *connection, event).await?;
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use tonic::Status;
 
 /// What a service makes of another service's events.
 ///
-/// `apply` runs in the transaction that moves the cursor: each event takes
+/// `apply_all` runs in the transaction that moves the cursor: each event takes
 /// effect once. It gets the events of one subject in order and those of the
 /// whole feed in the feed's order, except that a parked subject's events come
 /// later.
@@ -26,31 +26,25 @@ pub trait Projection: Send + Sync + 'static {
         1
     }
 
+    /// Applies a batch, at most 500 events. Where it fails, the batch comes
+    /// again as batches of one, so that a poison event is found. One statement
+    /// does best the work of many; PostgreSQL refuses to write one row twice in
+    /// a statement, so keep the last event of each subject there.
+    fn apply_all(
+        &self,
+        connection: &mut PgConnection,
+        generation: i64,
+        events: &[Event],
+    ) -> impl Future<Output = Result<(), ApplyError>> + Send;
+
     /// Applies one event.
     fn apply(
         &self,
         connection: &mut PgConnection,
         generation: i64,
         event: &Event,
-    ) -> impl Future<Output = Result<(), ApplyError>> + Send;
-
-    /// Applies a batch, at most 500 events. Where it fails, the batch comes
-    /// again as batches of one, so that a poison event is found. Override it
-    /// where one statement can do the work of many; PostgreSQL refuses to
-    /// write one row twice in a statement, so keep the last event of each
-    /// subject.
-    fn apply_all(
-        &self,
-        connection: &mut PgConnection,
-        generation: i64,
-        events: &[Event],
     ) -> impl Future<Output = Result<(), ApplyError>> + Send {
-        async move {
-            for event in events {
-                self.apply(&mut *connection, generation, event).await?;
-            }
-            Ok(())
-        }
+        self.apply_all(connection, generation, std::slice::from_ref(event))
     }
 }
 

@@ -133,12 +133,14 @@ impl Projection for ItemCopies {
             return put_all(connection, generation, events).await;
         }
         for event in events {
-            self.apply(&mut *connection, generation, event).await?;
+            self.take(&mut *connection, generation, event).await?;
         }
         Ok(())
     }
+}
 
-    async fn apply(
+impl ItemCopies {
+    async fn take(
         &self,
         connection: &mut PgConnection,
         generation: i64,

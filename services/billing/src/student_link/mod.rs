@@ -2,6 +2,7 @@
 
 mod store;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use carrel_outbox::{ApplyError, Page, Projection, StateProjection, decode};
@@ -39,17 +40,20 @@ impl Projection for StudentLinks {
         vec![StudentLinkChanged::full_name()]
     }
 
-    async fn apply(
+    async fn apply_all(
         &self,
         connection: &mut PgConnection,
         generation: i64,
-        event: &Event,
+        events: &[Event],
     ) -> Result<(), ApplyError> {
-        let changed: StudentLinkChanged = decode(event)?;
-        let link = changed
-            .student_link
-            .ok_or_else(|| ApplyError::Poison("there is no student link in it".into()))?;
-        put(connection, generation, &link).await
+        let link = |event| {
+            let changed: StudentLinkChanged = decode(event)?;
+            changed
+                .student_link
+                .ok_or_else(|| ApplyError::Poison("there is no student link in it".into()))
+        };
+        let links = events.iter().map(link).collect::<Result<Vec<_>, _>>()?;
+        put(connection, generation, &links).await
     }
 }
 
@@ -80,10 +84,7 @@ impl StateProjection for StudentLinks {
         generation: i64,
         rows: &Vec<StudentLink>,
     ) -> Result<(), ApplyError> {
-        for link in rows {
-            put(connection, generation, link).await?;
-        }
-        Ok(())
+        put(connection, generation, rows).await
     }
 
     async fn finish_rebuild(
@@ -98,10 +99,17 @@ impl StateProjection for StudentLinks {
 async fn put(
     connection: &mut PgConnection,
     generation: i64,
-    link: &StudentLink,
+    links: &[StudentLink],
 ) -> Result<(), ApplyError> {
-    let patron_id: Uuid = carrel_ids::parse(&link.patron_id)
-        .map_err(|_| ApplyError::Poison("patron_id is not an id".into()))?;
-    let student_id = Some(link.student_id.as_str()).filter(|student_id| !student_id.is_empty());
-    Ok(store::put_link(connection, patron_id, student_id, generation, link.revision).await?)
+    // The newest word on each patron: a statement can write a row only once.
+    let mut newest: BTreeMap<Uuid, &StudentLink> = BTreeMap::new();
+    for link in links {
+        let patron_id = carrel_ids::parse(&link.patron_id)
+            .map_err(|_| ApplyError::Poison("patron_id is not an id".into()))?;
+        let known = newest.entry(patron_id).or_insert(link);
+        if known.revision < link.revision {
+            *known = link;
+        }
+    }
+    Ok(store::put_links(connection, generation, &newest).await?)
 }

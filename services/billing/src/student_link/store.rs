@@ -1,25 +1,32 @@
 //! All SQL that touches student links.
 
+use std::collections::BTreeMap;
+
+use carrel_proto::patrons::v1::StudentLink;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Writes a link, unless a newer one is there.
-pub(super) async fn put_link(
+/// Writes links by patron, each unless a newer one is there.
+pub(super) async fn put_links(
     connection: &mut PgConnection,
-    patron_id: Uuid,
-    student_id: Option<&str>,
     generation: i64,
-    revision: i64,
+    links: &BTreeMap<Uuid, &StudentLink>,
 ) -> Result<(), sqlx::Error> {
+    let patron_ids: Vec<Uuid> = links.keys().copied().collect();
+    let student_ids: Vec<&str> = links.values().map(|link| &*link.student_id).collect();
+    let revisions: Vec<i64> = links.values().map(|link| link.revision).collect();
     sqlx::query!(
-        "insert into student_link as link (patron_id, student_id, generation, revision) values ($1, $2, $3, $4)
+        "insert into student_link as link (patron_id, student_id, generation, revision)
+         select patron_id, nullif(student_id, ''), $1, revision
+         from unnest($2::uuid[], $3::text[], $4::bigint[]) as told (patron_id, student_id, revision)
+         order by patron_id
          on conflict (patron_id) do update
          set student_id = excluded.student_id, generation = excluded.generation, revision = excluded.revision
          where (link.generation, link.revision) < (excluded.generation, excluded.revision)",
-        patron_id,
-        student_id,
         generation,
-        revision,
+        &patron_ids,
+        &student_ids as _,
+        &revisions,
     )
     .execute(connection)
     .await?;

@@ -25,16 +25,6 @@ impl Projection for BillingProjection {
         vec![BalanceChanged::full_name()]
     }
 
-    async fn apply(
-        &self,
-        connection: &mut PgConnection,
-        generation: i64,
-        event: &Event,
-    ) -> Result<(), ApplyError> {
-        self.apply_all(connection, generation, std::slice::from_ref(event))
-            .await
-    }
-
     async fn apply_all(
         &self,
         connection: &mut PgConnection,

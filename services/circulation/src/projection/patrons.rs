@@ -43,16 +43,6 @@ impl Projection for PatronsProjection {
         2
     }
 
-    async fn apply(
-        &self,
-        connection: &mut PgConnection,
-        generation: i64,
-        event: &Event,
-    ) -> Result<(), ApplyError> {
-        self.apply_all(connection, generation, std::slice::from_ref(event))
-            .await
-    }
-
     async fn apply_all(
         &self,
         connection: &mut PgConnection,
