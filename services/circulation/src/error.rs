@@ -29,6 +29,40 @@ pub enum Error {
     /// A policy's terms break a rule.
     #[error("the policy breaks a rule")]
     PolicyMalformed(TermsFault),
+    /// There is no such policy.
+    #[error("there is no policy of this kind with this id")]
+    PolicyNotFound,
+    /// An emergency closing's terms break a rule: the field, and what it must
+    /// be.
+    #[error("the closing breaks a rule")]
+    ClosingMalformed(&'static str, &'static str),
+    /// It overlaps an emergency closing that is there.
+    #[error("overlaps an emergency closing of service point {0}")]
+    ClosingsOverlap(String),
+    /// More loans fall due in it than are moved at once.
+    #[error("more than 100,000 loans fall due in this closing; close fewer service points at once")]
+    ClosingTooLarge,
+    /// Loans or hours are not those of the preview any more.
+    #[error("loans or hours changed since the preview; preview again")]
+    ClosingChanged,
+    /// There is no such closing.
+    #[error("there is no such closing")]
+    ClosingNotFound,
+    /// A kit that breaks a rule: the field, and what it must be.
+    #[error("the kit breaks a rule")]
+    KitMalformed(String, &'static str),
+    /// A part that the kit does not have, or not so often; the field.
+    #[error("is no part of the item's kit, or more than the kit has of it")]
+    PartUnknown(String),
+    /// The loan goes on.
+    #[error("the item is still on loan; check it in first")]
+    LoanOpen,
+    /// The loan's patron is not known any more.
+    #[error("the link between this loan and its patron was cut; nobody can be charged")]
+    LoanWithoutPatron,
+    /// The loan was reported before.
+    #[error("damage to this item was reported for this loan already")]
+    DamageAlreadyReported,
     /// The rule text has errors.
     #[error("the circulation rules have errors")]
     RulesMalformed(Vec<Malformed>),
@@ -128,6 +162,7 @@ impl From<sqlx::Error> for Error {
         match constraint {
             Some("service_point_code_key") => Self::ServicePointCodeTaken,
             Some("loan_open_item_key") => Self::ItemAlreadyOnLoan,
+            Some("item_damage_loan_key") => Self::DamageAlreadyReported,
             _ => Self::Database(error),
         }
     }
@@ -174,6 +209,23 @@ impl Error {
             Self::PolicyMalformed(TermsFault { field, expected }) => {
                 Refusal::field(field, "POLICY_MALFORMED", expected)
             }
+            Self::PolicyNotFound => missing("POLICY_NOT_FOUND"),
+            Self::ClosingMalformed(field, expected) => {
+                Refusal::field(&format!("closing.{field}"), "CLOSING_MALFORMED", expected)
+            }
+            Self::ClosingsOverlap(_) => Refusal::new(Code::AlreadyExists, "CLOSINGS_OVERLAP", text),
+            Self::ClosingTooLarge => {
+                Refusal::new(Code::ResourceExhausted, "CLOSING_TOO_LARGE", text)
+            }
+            Self::ClosingChanged => Refusal::new(Code::Aborted, "CLOSING_CHANGED", text),
+            Self::ClosingNotFound => missing("CLOSING_NOT_FOUND"),
+            Self::KitMalformed(field, expected) => {
+                Refusal::field(&field, "KIT_MALFORMED", expected)
+            }
+            Self::PartUnknown(ref field) => Refusal::field(field, "PART_UNKNOWN", text),
+            Self::LoanOpen => state("LOAN_OPEN"),
+            Self::LoanWithoutPatron => state("LOAN_WITHOUT_PATRON"),
+            Self::DamageAlreadyReported => state("DAMAGE_ALREADY_REPORTED"),
             Self::RulesMalformed(errors) => rules_refusal(&errors),
             Self::RulesMissing => state("CIRCULATION_RULES_MISSING"),
             Self::RulesNotFound => missing("CIRCULATION_RULES_NOT_FOUND"),

@@ -131,6 +131,15 @@ impl Known {
         Ok(self.current.keep((), current))
     }
 
+    /// A version of a loan policy.
+    pub(crate) async fn loan_policy(
+        &self,
+        connection: &mut PgConnection,
+        id: Uuid,
+    ) -> Result<Arc<Policy<LoanTerms>>, Error> {
+        read_through(&self.loan, connection, id).await
+    }
+
     /// The versions of the policies that a loan was made under.
     pub(crate) async fn loan_policies(
         &self,

@@ -4,11 +4,13 @@
 //! - [`policy`]: what circulation rules choose between;
 //! - [`rule`]: the rule text, read, kept and explained;
 //! - [`loan`]: check-out, check-in, renewal;
+//! - [`equipment`]: parts that belong to an item, and damage;
 //! - [`ageing`]: what becomes overdue and lost;
 //! - [`projection`]: what is learnt from catalog, patrons and billing;
 //! - [`grpc`]: the contract's services on top of these.
 
 pub mod ageing;
+pub mod equipment;
 pub mod error;
 pub mod grpc;
 mod known;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use carrel_database::Database;
 use carrel_outbox::{Consumer, Wake};
 use carrel_proto::circulation::v1::circulation_rule_service_server::CirculationRuleServiceServer;
+use carrel_proto::circulation::v1::equipment_service_server::EquipmentServiceServer;
 use carrel_proto::circulation::v1::loan_service_server::LoanServiceServer;
 use carrel_proto::circulation::v1::policy_service_server::PolicyServiceServer;
 use carrel_proto::circulation::v1::service_point_service_server::ServicePointServiceServer;
@@ -154,6 +157,7 @@ fn assemble(context: &Context) -> Result<Assembly, StartError> {
         feeds.clone(),
     );
     let ageing = ageing::run_until(circulation.clone(), context.shutdown.clone());
+    let closings = service_point::closing::run_until(circulation.clone(), context.shutdown.clone());
     let assembly = Assembly::new()
         .serve(ServicePointServiceServer::new(grpc::ServicePointRpcs(
             circulation.clone(),
@@ -164,8 +168,12 @@ fn assemble(context: &Context) -> Result<Assembly, StartError> {
         .serve(CirculationRuleServiceServer::new(
             grpc::CirculationRuleRpcs(circulation.clone()),
         ))
+        .serve(EquipmentServiceServer::new(grpc::EquipmentRpcs(
+            circulation.clone(),
+        )))
         .serve(LoanServiceServer::new(grpc::LoanRpcs(circulation)))
-        .run("ageing", ageing);
+        .run("ageing", ageing)
+        .run("closings", closings);
     Ok(feeds.into_iter().fold(assembly, Assembly::follow))
 }
 

@@ -222,6 +222,7 @@ impl Office {
             library_code: "ALD-MAIN".into(),
             institution_code: "ALD".into(),
             aged_to_lost_at: Some(wire::to_timestamp(self.billing.clock.now())),
+            ..Default::default()
         }
     }
 

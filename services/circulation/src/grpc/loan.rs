@@ -16,7 +16,7 @@ use super::{LARGEST_PAGE, PAGE};
 use crate::error::Error;
 use crate::loan::block::{OverriddenBlock, Override};
 use crate::loan::{self, CheckIn, CheckOut, Renew};
-use crate::{Circulation, ageing};
+use crate::{Circulation, ageing, equipment};
 
 /// The default size of a page of loans.
 const LOAN_PAGE: i32 = 50;
@@ -42,6 +42,8 @@ impl LoanService for LoanRpcs {
             service_point_id: wire::id("service_point_id", &request.service_point_id)?,
             occurred_at: occurred_at(request.occurred_at.as_ref())?,
             overriding: overriding(request.r#override)?,
+            accepted_agreement: wire::text("accepted_agreement", &request.accepted_agreement, 0, 80)?
+                .to_owned(),
         };
         let lent = loan::check_out(&self.0, &call, &key, &asked).await?;
         Ok(Response::new(CheckOutResponse {
@@ -64,6 +66,7 @@ impl LoanService for LoanRpcs {
             occurred_at: occurred_at(request.occurred_at.as_ref())?,
         };
         let taken = loan::check_in(&self.0, &call, &key, &asked).await?;
+        let parts_to_check = equipment::kit_to_check(&self.0, taken.item_id).await?;
         Ok(Response::new(CheckInResponse {
             loan: taken.loan.map(Into::into),
             item_id: taken.item_id.to_string(),
@@ -73,6 +76,7 @@ impl LoanService for LoanRpcs {
             overdue_fine: taken.overdue_fine.map(Into::into),
             request_id: String::new(),
             destination_service_point_id: String::new(),
+            parts_to_check: parts_to_check.into_iter().map(Into::into).collect(),
         }))
     }
 

@@ -1,5 +1,6 @@
 //! The contract's services: decode, call, encode, and nothing else.
 
+mod equipment;
 mod loan;
 mod policy;
 mod rule;
@@ -12,6 +13,7 @@ use carrel_runtime::Refusal;
 
 use crate::period::{Period, PeriodUnit};
 
+pub use equipment::EquipmentRpcs;
 pub use loan::LoanRpcs;
 pub use policy::PolicyRpcs;
 pub use rule::CirculationRuleRpcs;

@@ -4,7 +4,10 @@ use carrel_proto::circulation::v1::policy_service_server::PolicyService;
 use carrel_proto::circulation::v1::{
     ClosedLibraryDueDate as WireClosed, CreateLoanPolicyRequest, CreateLoanPolicyResponse,
     CreateLostItemPolicyRequest, CreateLostItemPolicyResponse, CreateOverdueFinePolicyRequest,
-    CreateOverdueFinePolicyResponse, FixedDueDate as WireFixed, ListLoanPoliciesRequest,
+    CreateOverdueFinePolicyResponse, FixedDueDate as WireFixed, GetLoanPolicyRequest,
+    GetLoanPolicyResponse, GetLostItemPolicyRequest, GetLostItemPolicyResponse,
+    GetOverdueFinePolicyRequest, GetOverdueFinePolicyResponse, ItemLimitScope as WireScope,
+    ListLoanPoliciesRequest,
     ListLoanPoliciesResponse, ListLostItemPoliciesRequest, ListLostItemPoliciesResponse,
     ListOverdueFinePoliciesRequest, ListOverdueFinePoliciesResponse, ListPatronLimitsRequest,
     ListPatronLimitsResponse, LoanCategory, LoanPolicy as WireLoan, LoanProfile as WireProfile,
@@ -13,14 +16,15 @@ use carrel_proto::circulation::v1::{
 };
 use carrel_runtime::wire::{self, required};
 use carrel_runtime::{Call, Refusal, page};
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::{LARGEST_PAGE, PAGE, optional_money, optional_period, period, to_period, unspecified};
 use crate::Circulation;
 use crate::policy;
 use crate::policy::model::{
-    Category, ClosedLibraryDueDate, FineTerms, FixedDueDate, LoanProfile, LoanTerms, LostTerms,
-    PatronLimits, Policy, RenewFrom,
+    Category, ClosedLibraryDueDate, FineTerms, FixedDueDate, ItemLimitScope, LoanProfile,
+    LoanTerms, LostTerms, Overnight, PatronLimits, Policy, RenewFrom, Terms,
 };
 
 /// Serves policies and patron limits.
@@ -44,21 +48,29 @@ impl PolicyService for PolicyRpcs {
         }))
     }
 
+    async fn get_loan_policy(
+        &self,
+        request: Request<GetLoanPolicyRequest>,
+    ) -> Result<Response<GetLoanPolicyResponse>, Status> {
+        let id = wire::id("id", &request.get_ref().id)?;
+        let policy = policy::get(&self.0, id).await?;
+        Ok(Response::new(GetLoanPolicyResponse {
+            loan_policy: Some(to_loan_policy(policy)),
+        }))
+    }
+
     async fn list_loan_policies(
         &self,
         request: Request<ListLoanPoliciesRequest>,
     ) -> Result<Response<ListLoanPoliciesResponse>, Status> {
         let request = request.into_inner();
-        let query = ListLoanPoliciesRequest::default();
-        let page = page::<String>(
-            request.page_size,
-            &request.page_token,
-            &query,
-            PAGE,
-            LARGEST_PAGE,
-        )?;
-        let mut policies = policy::list(&self.0, page.after.as_deref(), page.limit()).await?;
-        let next_page_token = page.cut(&mut policies, |policy| policy.code.clone());
+        let asked = (request.page_size, request.page_token.as_str());
+        let query = ListLoanPoliciesRequest {
+            page_size: 0,
+            page_token: String::new(),
+            code: request.code.clone(),
+        };
+        let (policies, next_page_token) = list(&self.0, &request.code, asked, &query).await?;
         Ok(Response::new(ListLoanPoliciesResponse {
             loan_policies: policies.into_iter().map(to_loan_policy).collect(),
             next_page_token,
@@ -80,21 +92,29 @@ impl PolicyService for PolicyRpcs {
         }))
     }
 
+    async fn get_overdue_fine_policy(
+        &self,
+        request: Request<GetOverdueFinePolicyRequest>,
+    ) -> Result<Response<GetOverdueFinePolicyResponse>, Status> {
+        let id = wire::id("id", &request.get_ref().id)?;
+        let policy = policy::get(&self.0, id).await?;
+        Ok(Response::new(GetOverdueFinePolicyResponse {
+            overdue_fine_policy: Some(to_fine_policy(policy)),
+        }))
+    }
+
     async fn list_overdue_fine_policies(
         &self,
         request: Request<ListOverdueFinePoliciesRequest>,
     ) -> Result<Response<ListOverdueFinePoliciesResponse>, Status> {
         let request = request.into_inner();
-        let query = ListOverdueFinePoliciesRequest::default();
-        let page = page::<String>(
-            request.page_size,
-            &request.page_token,
-            &query,
-            PAGE,
-            LARGEST_PAGE,
-        )?;
-        let mut policies = policy::list(&self.0, page.after.as_deref(), page.limit()).await?;
-        let next_page_token = page.cut(&mut policies, |policy| policy.code.clone());
+        let asked = (request.page_size, request.page_token.as_str());
+        let query = ListOverdueFinePoliciesRequest {
+            page_size: 0,
+            page_token: String::new(),
+            code: request.code.clone(),
+        };
+        let (policies, next_page_token) = list(&self.0, &request.code, asked, &query).await?;
         Ok(Response::new(ListOverdueFinePoliciesResponse {
             overdue_fine_policies: policies.into_iter().map(to_fine_policy).collect(),
             next_page_token,
@@ -116,21 +136,29 @@ impl PolicyService for PolicyRpcs {
         }))
     }
 
+    async fn get_lost_item_policy(
+        &self,
+        request: Request<GetLostItemPolicyRequest>,
+    ) -> Result<Response<GetLostItemPolicyResponse>, Status> {
+        let id = wire::id("id", &request.get_ref().id)?;
+        let policy = policy::get(&self.0, id).await?;
+        Ok(Response::new(GetLostItemPolicyResponse {
+            lost_item_policy: Some(to_lost_policy(policy)),
+        }))
+    }
+
     async fn list_lost_item_policies(
         &self,
         request: Request<ListLostItemPoliciesRequest>,
     ) -> Result<Response<ListLostItemPoliciesResponse>, Status> {
         let request = request.into_inner();
-        let query = ListLostItemPoliciesRequest::default();
-        let page = page::<String>(
-            request.page_size,
-            &request.page_token,
-            &query,
-            PAGE,
-            LARGEST_PAGE,
-        )?;
-        let mut policies = policy::list(&self.0, page.after.as_deref(), page.limit()).await?;
-        let next_page_token = page.cut(&mut policies, |policy| policy.code.clone());
+        let asked = (request.page_size, request.page_token.as_str());
+        let query = ListLostItemPoliciesRequest {
+            page_size: 0,
+            page_token: String::new(),
+            code: request.code.clone(),
+        };
+        let (policies, next_page_token) = list(&self.0, &request.code, asked, &query).await?;
         Ok(Response::new(ListLostItemPoliciesResponse {
             lost_item_policies: policies.into_iter().map(to_lost_policy).collect(),
             next_page_token,
@@ -173,6 +201,25 @@ impl PolicyService for PolicyRpcs {
     }
 }
 
+/// A page of the newest version of each code, or of all versions of one.
+async fn list<T: Terms>(
+    circulation: &Circulation,
+    code: &str,
+    (page_size, page_token): (i32, &str),
+    query: &impl Message,
+) -> Result<(Vec<Policy<T>>, String), Status> {
+    if code.is_empty() {
+        let page = page::<String>(page_size, page_token, query, PAGE, LARGEST_PAGE)?;
+        let mut policies = policy::list(circulation, page.after.as_deref(), page.limit()).await?;
+        let next = page.cut(&mut policies, |policy| policy.code.clone());
+        return Ok((policies, next));
+    }
+    let page = page::<i32>(page_size, page_token, query, PAGE, LARGEST_PAGE)?;
+    let mut policies = policy::list_versions(circulation, code, page.after, page.limit()).await?;
+    let next = page.cut(&mut policies, |policy| policy.version);
+    Ok((policies, next))
+}
+
 /// A policy's code is a word of the rule text: a-z 0-9 - only.
 fn code_and_name<'a>(
     field: &str,
@@ -208,15 +255,11 @@ fn loan_terms(given: &WireLoan) -> Result<LoanTerms, Refusal> {
         Ok(WireProfile::Unspecified) if !given.loanable => None,
         _ => return Err(unspecified("loan_policy.profile")),
     };
-    let schedule = given.fixed_due_dates.iter().enumerate();
+    let other_period = |name: &str, value| optional_period(&format!("loan_policy.{name}"), value);
     Ok(LoanTerms {
         loanable: given.loanable,
         profile,
-        fixed_due_dates: schedule
-            .map(|(index, span)| {
-                fixed_due_date(&format!("loan_policy.fixed_due_dates[{index}]"), span)
-            })
-            .collect::<Result<_, _>>()?,
+        fixed_due_dates: schedule("fixed_due_dates", &given.fixed_due_dates)?,
         closed_library_due_date: closed_library_due_date(given, profile)?,
         grace: optional_period("loan_policy.grace", given.grace.as_ref())?,
         renewals_allowed: given.renewals_allowed,
@@ -233,7 +276,52 @@ fn loan_terms(given: &WireLoan) -> Result<LoanTerms, Refusal> {
             Ok(LoanCategory::Equipment) => Category::Equipment,
             Err(_) => return Err(unspecified("loan_policy.category")),
         },
+        item_limit_scope: match WireScope::try_from(given.item_limit_scope) {
+            Ok(WireScope::Unspecified | WireScope::Policy) => ItemLimitScope::Policy,
+            Ok(WireScope::MaterialType) => ItemLimitScope::MaterialType,
+            Ok(WireScope::LoanType) => ItemLimitScope::LoanType,
+            Err(_) => return Err(unspecified("loan_policy.item_limit_scope")),
+        },
+        alternate_period_when_requested: other_period(
+            "alternate_period_when_requested",
+            given.alternate_period_when_requested.as_ref(),
+        )?,
+        renewal_period: other_period("renewal_period", given.renewal_period.as_ref())?,
+        renewal_fixed_due_dates: schedule(
+            "renewal_fixed_due_dates",
+            &given.renewal_fixed_due_dates,
+        )?,
+        overnight: overnight(given)?,
+        building_use: given.building_use,
+        reborrow_after: other_period("reborrow_after", given.reborrow_after.as_ref())?,
+        agreement: wire::text("loan_policy.agreement", &given.agreement, 0, 80)?.to_owned(),
+        minimum_period: other_period("minimum_period", given.minimum_period.as_ref())?,
     })
+}
+
+fn schedule(name: &str, spans: &[WireFixed]) -> Result<Vec<FixedDueDate>, Refusal> {
+    let span = |(index, span)| fixed_due_date(&format!("loan_policy.{name}[{index}]"), span);
+    spans.iter().enumerate().map(span).collect()
+}
+
+fn overnight(given: &WireLoan) -> Result<Option<Overnight>, Refusal> {
+    let window = optional_period(
+        "loan_policy.overnight_window",
+        given.overnight_window.as_ref(),
+    )?;
+    match (window, &given.overnight_offset) {
+        (Some(window), Some(offset)) => Ok(Some(Overnight {
+            window,
+            offset: period("loan_policy.overnight_offset", offset, 0)?,
+        })),
+        (Some(_), None) => {
+            required("loan_policy.overnight_offset", &given.overnight_offset).map(|_| None)
+        }
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            required("loan_policy.overnight_window", &given.overnight_window).map(|_| None)
+        }
+    }
 }
 
 fn closed_library_due_date(
@@ -289,11 +377,11 @@ fn to_loan_policy(policy: Policy<LoanTerms>) -> WireLoan {
         RenewFrom::DueDate => WireRenewFrom::DueDate,
         RenewFrom::Now => WireRenewFrom::Now,
     };
-    let fixed = terms.fixed_due_dates.into_iter().map(|span| WireFixed {
-        first_date: Some(wire::to_date(span.first_date)),
-        last_date: Some(wire::to_date(span.last_date)),
-        due_date: Some(wire::to_date(span.due_date)),
-    });
+    let scope = match terms.item_limit_scope {
+        ItemLimitScope::Policy => WireScope::Policy,
+        ItemLimitScope::MaterialType => WireScope::MaterialType,
+        ItemLimitScope::LoanType => WireScope::LoanType,
+    };
     WireLoan {
         id: policy.id.to_string(),
         code: policy.code,
@@ -302,7 +390,7 @@ fn to_loan_policy(policy: Policy<LoanTerms>) -> WireLoan {
         loanable: terms.loanable,
         profile: profile.into(),
         period,
-        fixed_due_dates: fixed.collect(),
+        fixed_due_dates: to_schedule(terms.fixed_due_dates),
         closed_library_due_date: closed.into(),
         opening_offset,
         grace: terms.grace.map(to_period),
@@ -310,10 +398,30 @@ fn to_loan_policy(policy: Policy<LoanTerms>) -> WireLoan {
         renew_from: renew_from.into(),
         item_limit: terms.item_limit,
         category: LoanCategory::from(terms.category).into(),
+        item_limit_scope: scope.into(),
+        alternate_period_when_requested: terms.alternate_period_when_requested.map(to_period),
+        renewal_period: terms.renewal_period.map(to_period),
+        renewal_fixed_due_dates: to_schedule(terms.renewal_fixed_due_dates),
+        overnight_window: terms.overnight.map(|overnight| to_period(overnight.window)),
+        overnight_offset: terms.overnight.map(|overnight| to_period(overnight.offset)),
+        building_use: terms.building_use,
+        reborrow_after: terms.reborrow_after.map(to_period),
+        agreement: terms.agreement,
+        minimum_period: terms.minimum_period.map(to_period),
     }
 }
 
+fn to_schedule(spans: Vec<FixedDueDate>) -> Vec<WireFixed> {
+    let span = |span: FixedDueDate| WireFixed {
+        first_date: Some(wire::to_date(span.first_date)),
+        last_date: Some(wire::to_date(span.last_date)),
+        due_date: Some(wire::to_date(span.due_date)),
+    };
+    spans.into_iter().map(span).collect()
+}
+
 fn fine_terms(given: &WireFine) -> Result<FineTerms, Refusal> {
+    let recall_interval = "overdue_fine_policy.recall_interval";
     let (amount, interval) = ("overdue_fine_policy.amount", "overdue_fine_policy.interval");
     Ok(FineTerms {
         amount: wire::money(amount, required(amount, &given.amount)?)?,
@@ -321,6 +429,19 @@ fn fine_terms(given: &WireFine) -> Result<FineTerms, Refusal> {
         maximum: optional_money("overdue_fine_policy.maximum", given.maximum.as_ref())?,
         count_closed: given.count_closed,
         forgive_when_lost: given.forgive_when_lost,
+        recall_amount: optional_money(
+            "overdue_fine_policy.recall_amount",
+            given.recall_amount.as_ref(),
+        )?,
+        recall_interval: (given.recall_interval.as_ref())
+            .map(|interval| period(recall_interval, interval, 1))
+            .transpose()?,
+        recall_maximum: optional_money(
+            "overdue_fine_policy.recall_maximum",
+            given.recall_maximum.as_ref(),
+        )?,
+        no_grace_for_recalls: given.no_grace_for_recalls,
+        forgive_on_renewal: given.forgive_on_renewal,
     })
 }
 
@@ -335,6 +456,11 @@ fn to_fine_policy(policy: Policy<FineTerms>) -> WireFine {
         maximum: policy.terms.maximum.map(Into::into),
         count_closed: policy.terms.count_closed,
         forgive_when_lost: policy.terms.forgive_when_lost,
+        recall_amount: policy.terms.recall_amount.map(Into::into),
+        recall_interval: policy.terms.recall_interval.map(to_period),
+        recall_maximum: policy.terms.recall_maximum.map(Into::into),
+        no_grace_for_recalls: policy.terms.no_grace_for_recalls,
+        forgive_on_renewal: policy.terms.forgive_on_renewal,
     }
 }
 
@@ -352,6 +478,18 @@ fn lost_terms(given: &WireLost) -> Result<LostTerms, Refusal> {
         processing_fee: amounts("processing_fee", given.processing_fee.as_ref())?,
         refund_within: periods("refund_within", given.refund_within.as_ref())?,
         refund_processing_fee: given.refund_processing_fee,
+        recalled_aged_to_lost_after: periods(
+            "recalled_aged_to_lost_after",
+            given.recalled_aged_to_lost_after.as_ref(),
+        )?,
+        actual_cost: given.actual_cost,
+        no_fees_when_declared: given.no_fees_when_declared,
+        declared_processing_fee: amounts(
+            "declared_processing_fee",
+            given.declared_processing_fee.as_ref(),
+        )?,
+        no_fees_within: periods("no_fees_within", given.no_fees_within.as_ref())?,
+        damage_fee: amounts("damage_fee", given.damage_fee.as_ref())?,
     })
 }
 
@@ -367,6 +505,12 @@ fn to_lost_policy(policy: Policy<LostTerms>) -> WireLost {
         processing_fee: policy.terms.processing_fee.map(Into::into),
         refund_within: policy.terms.refund_within.map(to_period),
         refund_processing_fee: policy.terms.refund_processing_fee,
+        recalled_aged_to_lost_after: policy.terms.recalled_aged_to_lost_after.map(to_period),
+        actual_cost: policy.terms.actual_cost,
+        no_fees_when_declared: policy.terms.no_fees_when_declared,
+        declared_processing_fee: policy.terms.declared_processing_fee.map(Into::into),
+        no_fees_within: policy.terms.no_fees_within.map(to_period),
+        damage_fee: policy.terms.damage_fee.map(Into::into),
     }
 }
 

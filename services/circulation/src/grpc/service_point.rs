@@ -2,10 +2,12 @@
 
 use carrel_proto::circulation::v1::service_point_service_server::ServicePointService;
 use carrel_proto::circulation::v1::{
-    CreateServicePointRequest, CreateServicePointResponse, DayOfWeek, GetOpeningHoursRequest,
+    CloseServicePointsRequest, CloseServicePointsResponse, ClosedSpan, Closing as WireClosing,
+    ClosingProgress, CreateServicePointRequest, CreateServicePointResponse, DayOfWeek, DueDateMove,
+    GetClosingRequest, GetClosingResponse, GetOpeningHoursRequest,
     GetOpeningHoursResponse, GetServicePointRequest, GetServicePointResponse,
     HoursException as WireException, ListServicePointsRequest, ListServicePointsResponse,
-    ServicePoint as WirePoint, SetOpeningHoursRequest, SetOpeningHoursResponse,
+    PreviewClosingRequest, PreviewClosingResponse, ServicePoint as WirePoint, SetOpeningHoursRequest, SetOpeningHoursResponse,
     WeeklyHours as WireWeekly,
 };
 use carrel_proto::r#type::v1::TimeOfDay;
@@ -18,7 +20,8 @@ use uuid::Uuid;
 use super::{LARGEST_PAGE, PAGE, known, unspecified};
 use crate::Circulation;
 use crate::error::Error;
-use crate::service_point::calendar::{Hours, HoursException, OpeningHours, WeeklyHours};
+use crate::service_point::calendar::{Closed, Hours, HoursException, OpeningHours, WeeklyHours};
+use crate::service_point::closing::{self, Affected, Closing, MadeClosing, Progress, Which};
 use crate::service_point::{self, ServicePoint};
 
 /// Serves service points and their hours.
@@ -100,6 +103,72 @@ impl ServicePointService for ServicePointRpcs {
         Ok(Response::new(GetOpeningHoursResponse {
             weekly_hours,
             exceptions,
+            closings: hours.closings().iter().map(to_closed_span).collect(),
+        }))
+    }
+
+    async fn preview_closing(
+        &self,
+        request: Request<PreviewClosingRequest>,
+    ) -> Result<Response<PreviewClosingResponse>, Status> {
+        let request = request.into_inner();
+        let closing = closing_of(required("closing", &request.closing)?)?;
+        let query = PreviewClosingRequest {
+            closing: request.closing.clone(),
+            ..Default::default()
+        };
+        let page = page::<Uuid>(
+            request.page_size,
+            &request.page_token,
+            &query,
+            PAGE,
+            LARGEST_PAGE,
+        )?;
+        let preview = closing::preview(&self.0, &closing).await?;
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let moved = preview.affected.iter().filter_map(to_move);
+        let moved_count = count(moved.clone().count());
+        let (limit, after) = (page.limit(), page.after);
+        let mut moves: Vec<(Uuid, DueDateMove)> = moved
+            .filter(|(loan_id, _)| after.is_none_or(|after| *loan_id > after))
+            .take(usize::try_from(limit).unwrap_or(0))
+            .collect();
+        let next_page_token = page.cut(&mut moves, |(loan_id, _)| *loan_id);
+        let affected_count = count(preview.affected.len());
+        Ok(Response::new(PreviewClosingResponse {
+            affected_count,
+            moved_count,
+            kept_count: affected_count - moved_count,
+            moves: moves.into_iter().map(|(_, one)| one).collect(),
+            next_page_token,
+            fingerprint: preview.fingerprint,
+        }))
+    }
+
+    async fn close_service_points(
+        &self,
+        request: Request<CloseServicePointsRequest>,
+    ) -> Result<Response<CloseServicePointsResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let closing = closing_of(required("closing", &request.closing)?)?;
+        let made = closing::close(&self.0, &key, &closing, &request.fingerprint).await?;
+        Ok(Response::new(CloseServicePointsResponse {
+            progress: Some(to_progress(made.progress)),
+            closing: Some(to_closing(made)),
+        }))
+    }
+
+    async fn get_closing(
+        &self,
+        request: Request<GetClosingRequest>,
+    ) -> Result<Response<GetClosingResponse>, Status> {
+        let id = wire::id("id", &request.get_ref().id)?;
+        let made = closing::get(&self.0, id).await?;
+        Ok(Response::new(GetClosingResponse {
+            progress: Some(to_progress(made.progress)),
+            closing: Some(to_closing(made)),
         }))
     }
 }
@@ -124,6 +193,82 @@ fn to_point(point: ServicePoint) -> WirePoint {
         library_code: point.library_code,
         institution_code: point.institution_code,
         time_zone: point.time_zone,
+    }
+}
+
+fn closing_of(given: &WireClosing) -> Result<Closing, Error> {
+    let points = &given.service_point_ids;
+    let field = "service_point_ids";
+    if points.is_empty() == given.library_code.is_empty() {
+        let needed = "or a library is needed, and not both";
+        return Err(Error::ClosingMalformed(field, needed));
+    }
+    if points.len() > 100 {
+        return Err(Error::ClosingMalformed(field, "must be at most 100"));
+    }
+    let which = if points.is_empty() {
+        let code = wire::code("closing.library_code", &given.library_code)?;
+        Which::Library(code.to_owned())
+    } else {
+        let point = |(index, id): (usize, &String)| {
+            wire::id(&format!("closing.service_point_ids[{index}]"), id)
+        };
+        let mut ids: Vec<Uuid> = points
+            .iter()
+            .enumerate()
+            .map(point)
+            .collect::<Result<_, _>>()?;
+        ids.sort_unstable();
+        ids.dedup();
+        Which::Points(ids)
+    };
+    let (from, last) = ("closing.closed_from", "closing.last_date");
+    Ok(Closing {
+        which,
+        from: wire::timestamp(from, required(from, &given.closed_from)?)?,
+        last_date: wire::date(last, required(last, &given.last_date)?)?,
+        reason: wire::text("closing.reason", &given.reason, 1, 200)?.to_owned(),
+    })
+}
+
+fn to_closing(made: MadeClosing) -> WireClosing {
+    let (points, library_code) = match made.closing.which {
+        Which::Points(points) => (points, String::new()),
+        Which::Library(code) => (Vec::new(), code),
+    };
+    WireClosing {
+        id: made.id.to_string(),
+        service_point_ids: points.iter().map(ToString::to_string).collect(),
+        library_code,
+        closed_from: Some(wire::to_timestamp(made.closing.from)),
+        last_date: Some(wire::to_date(made.closing.last_date)),
+        reason: made.closing.reason,
+    }
+}
+
+fn to_progress(progress: Progress) -> ClosingProgress {
+    ClosingProgress {
+        total_count: progress.total_count,
+        moved_count: progress.moved_count,
+        passed_over_count: progress.passed_over_count,
+    }
+}
+
+fn to_move(loan: &Affected) -> Option<(Uuid, DueDateMove)> {
+    let one = DueDateMove {
+        loan_id: loan.loan_id.to_string(),
+        due_at: Some(wire::to_timestamp(loan.due_at)),
+        new_due_at: Some(wire::to_timestamp(loan.new_due_at?)),
+    };
+    Some((loan.loan_id, one))
+}
+
+fn to_closed_span(closed: &Closed) -> ClosedSpan {
+    ClosedSpan {
+        closing_id: closed.closing_id.to_string(),
+        closed_from: Some(wire::to_timestamp(closed.from)),
+        closed_until: Some(wire::to_timestamp(closed.until)),
+        reason: closed.reason.clone(),
     }
 }
 

@@ -206,6 +206,15 @@ pub fn too_soon(from: jiff::Timestamp) -> Block {
     )
 }
 
+/// That the patron must accept a borrowing agreement first, and which.
+#[must_use]
+pub fn agreement_needed(agreement: &str) -> Block {
+    Block::beyond_staff(
+        "AGREEMENT_NEEDED",
+        format!("the patron must accept the agreement {agreement} first"),
+    )
+}
+
 /// What the policy and the catalog say against lending the item.
 #[must_use]
 pub fn item_blocks(status: ItemStatus, terms: &LoanTerms, has_due_date: bool) -> Vec<Block> {

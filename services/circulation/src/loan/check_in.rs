@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::ledger::{self, ActionRecord, CheckInRecord};
 use super::model::{Loan, moment, next_step};
-use super::{calendar_of, event, fine, item_not_found, nobody_for_themselves, permit, store, tell};
+use super::{
+    calendar_of, event, fine, item_not_found, nobody_for_themselves, permit, reborrow, store, tell,
+};
 use crate::error::Error;
 use crate::known::LoanPolicies;
 use crate::projection::lookup::Answer;
@@ -215,6 +217,10 @@ async fn end_loan(
     };
     let revision = ledger::change(transaction, &before, &loan, &record).await?;
     ledger::arrive(transaction, &arrival).await?;
+    if let Some(wait) = policies.loan.terms.reborrow_after {
+        let from = wait.after(at, &calendar.zone);
+        reborrow::forbid(transaction, &loan, at, from).await?;
+    }
 
     let status = CirculationItemStatus::In;
     let mut events = vec![
@@ -258,6 +264,5 @@ fn fine_on_return(
         _ => returned_at,
     };
     let grace = policies.loan.terms.grace;
-    let fine = fine::overdue_fine(terms, grace, loan.due_at, ended_at, loan.fined, calendar)?;
-    Ok(fine)
+    Ok(fine::loan_fine(terms, grace, loan, ended_at, calendar)?)
 }

@@ -32,6 +32,8 @@ pub struct CheckOut {
     pub occurred_at: Option<Timestamp>,
     /// What is overridden.
     pub overriding: Option<Override>,
+    /// The borrowing agreement that the patron accepted; "": none.
+    pub accepted_agreement: String,
 }
 
 /// A loan as made.
@@ -168,8 +170,13 @@ async fn lend(
 
     // In the last second of its due day a loan would be due before it began.
     let due_at =
-        due_date::due_at(&policies.loan.terms, at, &calendar).filter(|due_at| *due_at > at);
+        due_date::due_at(&policies.loan.terms, at, item.requested, &calendar)
+            .filter(|due_at| *due_at > at);
     let mut blocks = check_out_blocks(&item, &patron, &policies, due_at, calendar.date_of(at));
+    let agreement = policies.loan.terms.agreement.clone();
+    if !agreement.is_empty() && agreement != request.accepted_agreement {
+        blocks.push(block::agreement_needed(&agreement));
+    }
     let not_again_before = facts.not_again_before;
     if let Some((_, from)) = not_again_before.filter(|(id, _)| *id == patron.patron_id)
         && at < from
@@ -188,7 +195,7 @@ async fn lend(
         &item.loan_type,
     ));
     let item_revision = item.revision + 1;
-    let lost_after = policies.lost_item.terms.aged_to_lost_after;
+    let lost_after = policies.lost_item.terms.aged_after(false);
     let loan = Loan {
         id: loan_id,
         item_id: item.item_id,
@@ -214,8 +221,8 @@ async fn lend(
         recalled_at: None,
         fined: None,
         proxy_patron_id: None,
-        building_use: false,
-        accepted_agreement: String::new(),
+        building_use: policies.loan.terms.building_use,
+        accepted_agreement: agreement,
         revision: 1,
     };
     let overridden: Vec<OverriddenBlock> = overridden.into_iter().map(Into::into).collect();
@@ -278,7 +285,8 @@ fn check_out_blocks(
 ) -> Vec<block::Block> {
     let terms = &policies.loan.terms;
     let status = ItemStatus::try_from(item.status).unwrap_or_default();
-    let loans_under = patron.loans_of(&format!("l:{}", policies.loan.code));
+    let counted = kinds(&policies.loan.code, &item.material_type, &item.loan_type);
+    let loans_under = patron.loans_of(&terms.limited_kind(counted));
     let mut blocks = block::patron_blocks(&patron.facts, today);
     blocks.extend(block::limit_blocks(&patron.facts, terms, loans_under));
     blocks.extend(block::item_blocks(status, terms, due_at.is_some()));

@@ -148,6 +148,7 @@ pub(crate) fn aged_to_lost(loan: &Loan, fees: LostFees) -> Option<NewEvent> {
         library_code: loan.facts.library_code.clone(),
         institution_code: loan.facts.institution_code.clone(),
         aged_to_lost_at: Some(to_timestamp(loss.at)),
+        actual_cost_to_be_set: fees.actual_cost_to_be_set,
     };
     Some(NewEvent::of(loan.id, &message, loss.at))
 }
@@ -167,4 +168,24 @@ pub(crate) fn lost_item_returned(
         returned_at: Some(to_timestamp(returned_at)),
     };
     NewEvent::of(loan.id, &message, returned_at)
+}
+
+/// An item came back damaged or incomplete.
+pub(crate) fn item_damaged(
+    damage_id: Uuid,
+    loan: &Loan,
+    fee: Option<Money>,
+    found_at: Timestamp,
+) -> NewEvent {
+    let message = wire::ItemDamaged {
+        damage_id: damage_id.to_string(),
+        loan_id: loan.id.to_string(),
+        item_id: loan.item_id.to_string(),
+        patron_id: text(loan.patron_id),
+        fee: fee.map(Into::into),
+        library_code: loan.facts.library_code.clone(),
+        institution_code: loan.facts.institution_code.clone(),
+        found_at: Some(to_timestamp(found_at)),
+    };
+    NewEvent::of(loan.id, &message, found_at)
 }

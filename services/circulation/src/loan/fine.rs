@@ -3,6 +3,7 @@
 use carrel_money::{Decimal, Money, MoneyError};
 use jiff::{Span, Timestamp};
 
+use super::model::Loan;
 use crate::period::{Period, PeriodUnit, second_of};
 use crate::policy::model::{FineTerms, LostTerms};
 use crate::service_point::calendar::{Calendar, whole_seconds};
@@ -39,6 +40,33 @@ pub fn overdue_fine(
         };
     }
     Ok(fine.is_positive().then_some(fine))
+}
+
+/// The fine for a loan as it stands, at its rate: another one where it was
+/// recalled, which may leave no grace either.
+///
+/// # Errors
+/// [`MoneyError`] where amounts of two currencies meet.
+pub fn loan_fine(
+    terms: &FineTerms,
+    grace: Option<Period>,
+    loan: &Loan,
+    ended_at: Timestamp,
+    calendar: &Calendar,
+) -> Result<Option<Money>, MoneyError> {
+    let (due_at, fined) = (loan.due_at, loan.fined);
+    if loan.recalled_at.is_none() {
+        return overdue_fine(terms, grace, due_at, ended_at, fined, calendar);
+    }
+    let grace = grace.filter(|_| !terms.no_grace_for_recalls);
+    overdue_fine(
+        &terms.for_recall(),
+        grace,
+        due_at,
+        ended_at,
+        fined,
+        calendar,
+    )
 }
 
 /// How many intervals began between two instants.
@@ -107,19 +135,36 @@ pub struct LostFees {
     pub lost_item_fee: Option<Money>,
     /// For the work; `None`: nothing.
     pub processing_fee: Option<Money>,
+    /// Whether staff set the fee for the item later, by its actual cost.
+    pub actual_cost_to_be_set: bool,
 }
 
-/// The fees for an item that is lost. `price` is its replacement price, where
-/// the catalog knows it.
+/// The fees for an item that is aged to lost. `price` is its replacement price,
+/// where the catalog knows it.
 #[must_use]
 pub fn lost_fees(terms: &LostTerms, price: Option<Money>) -> LostFees {
     let fee = match price {
+        _ if terms.actual_cost => None,
         Some(price) if !terms.charge_set_cost => Some(price),
         _ => terms.set_cost,
     };
     LostFees {
         lost_item_fee: fee.filter(|fee| fee.is_positive()),
         processing_fee: terms.processing_fee.filter(|fee| fee.is_positive()),
+        actual_cost_to_be_set: terms.actual_cost,
+    }
+}
+
+/// The fees for an item that the patron declares lost.
+#[must_use]
+pub fn declared_lost_fees(terms: &LostTerms, price: Option<Money>) -> LostFees {
+    if terms.no_fees_when_declared {
+        return LostFees::default();
+    }
+    let processing_fee = terms.declared_processing_fee.or(terms.processing_fee);
+    LostFees {
+        processing_fee: processing_fee.filter(|fee| fee.is_positive()),
+        ..lost_fees(terms, price)
     }
 }
 
@@ -132,25 +177,27 @@ pub struct Refund {
     pub processing_fee: bool,
 }
 
-/// What the policy gives back for an item aged to lost at one instant and
-/// returned at another. One that a backdated return shows to have been back
-/// before was never lost, and all is given back.
+/// What the policy gives back for an item lost at one instant and returned at
+/// another. One that a backdated return shows to have been back before was
+/// never lost, and all is given back, as it is for some time after the loss
+/// where the policy says so.
 #[must_use]
 pub fn refund(
     terms: &LostTerms,
-    aged_to_lost_at: Timestamp,
+    lost_at: Timestamp,
     returned_at: Timestamp,
     calendar: &Calendar,
 ) -> Refund {
-    if returned_at <= aged_to_lost_at {
+    let is_within = |within: Option<Period>| {
+        within.is_some_and(|within| returned_at <= within.after(lost_at, &calendar.zone))
+    };
+    if returned_at <= lost_at || is_within(terms.no_fees_within) {
         return Refund {
             lost_item_fee: true,
             processing_fee: true,
         };
     }
-    let in_time = terms
-        .refund_within
-        .is_some_and(|within| returned_at <= within.after(aged_to_lost_at, &calendar.zone));
+    let in_time = is_within(terms.refund_within);
     Refund {
         lost_item_fee: in_time,
         processing_fee: in_time && terms.refund_processing_fee,

@@ -10,6 +10,7 @@ pub(crate) mod event;
 pub mod fine;
 pub(crate) mod ledger;
 pub mod model;
+pub(crate) mod reborrow;
 mod renewal;
 pub(crate) mod store;
 
@@ -121,7 +122,7 @@ fn permit(
     Ok(())
 }
 
-fn nobody_for_themselves(call: &Call, patron_id: Uuid) -> Result<(), Error> {
+pub(crate) fn nobody_for_themselves(call: &Call, patron_id: Uuid) -> Result<(), Error> {
     let own = call.caller.subject().strip_prefix("patron:");
     if own.is_some_and(|own| own == patron_id.to_string()) {
         return Err(Error::OwnAccount);

@@ -112,7 +112,8 @@ async fn lend_longer(
     let patron = store::patron_for_renewal(transaction, patron_id).await?;
 
     let terms = &policies.loan.terms;
-    let due_at = due_date::renewed_due_at(terms, before.due_at, now, &calendar)
+    let requested = store::is_requested(transaction, before.item_id).await?;
+    let due_at = due_date::renewed_due_at(terms, before.due_at, now, requested, &calendar)
         .filter(|due_at| *due_at > before.due_at && *due_at > now);
     let today = calendar.date_of(now);
     let mut blocks = patron.map_or_else(Vec::new, |patron| block::patron_blocks(&patron, today));
@@ -128,11 +129,16 @@ async fn lend_longer(
         return Err(Error::RenewalBlocked(standing));
     };
 
-    // What was owed until now stays owed: the new due date begins a new count.
-    let fine_terms = &policies.overdue_fine.terms;
-    let (was_due_at, fined) = (before.due_at, before.fined);
-    let fine = fine::overdue_fine(fine_terms, terms.grace, was_due_at, now, fined, &calendar)?;
-    let lost_after = policies.lost_item.terms.aged_to_lost_after;
+    // What was owed until now stays owed, unless the policy forgives it: the new
+    // due date begins a new count.
+    let (fine_terms, was_due_at) = (&policies.overdue_fine.terms, before.due_at);
+    let fine = if fine_terms.forgive_on_renewal {
+        None
+    } else {
+        fine::loan_fine(fine_terms, terms.grace, &before, now, &calendar)?
+    };
+    let is_recalled = before.recalled_at.is_some();
+    let lost_after = policies.lost_item.terms.aged_after(is_recalled);
     let lost_due_at = due_date::lost_at(lost_after, due_at, &calendar);
     let mut loan = before.clone();
     loan.fine(fine)?;

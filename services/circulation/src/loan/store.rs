@@ -426,6 +426,18 @@ pub(crate) async fn patron_for_renewal(
     }))
 }
 
+/// Whether others may wait for an item; the caller holds its lock.
+pub(crate) async fn is_requested(
+    connection: &mut PgConnection,
+    item_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let requested = sqlx::query_scalar!(
+        "select requested from item_circulation where item_id = $1",
+        item_id,
+    );
+    Ok(requested.fetch_optional(connection).await?.unwrap_or(false))
+}
+
 /// A loan's row, whole.
 struct LoanRow {
     id: Uuid,

@@ -5,6 +5,7 @@ pub mod model;
 pub(crate) mod store;
 
 use carrel_database::{Claim, RequestKey, claim, transact};
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::{Circulation, first_id};
@@ -39,6 +40,31 @@ pub async fn create<T: Terms>(
         policy.version = store::insert(transaction, &policy, &key.caller, now).await?;
         Ok(policy)
     })
+}
+
+/// Reads one version.
+///
+/// # Errors
+/// [`Error::PolicyNotFound`].
+pub async fn get<T: Terms>(circulation: &Circulation, id: Uuid) -> Result<Policy<T>, Error> {
+    let mut connection = circulation.database.pool().acquire().await?;
+    store::find(&mut connection, id)
+        .await?
+        .ok_or(Error::PolicyNotFound)
+}
+
+/// Lists the versions of a code, newest first, before one.
+///
+/// # Errors
+/// The database's.
+pub async fn list_versions<T: Terms>(
+    circulation: &Circulation,
+    code: &str,
+    before: Option<i32>,
+    limit: i64,
+) -> Result<Vec<Policy<T>>, Error> {
+    let mut connection = circulation.database.pool().acquire().await?;
+    store::list_versions(&mut connection, code, before, limit).await
 }
 
 /// Lists the newest versions by code, after one.

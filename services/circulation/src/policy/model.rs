@@ -145,6 +145,28 @@ impl From<Category> for LoanCategory {
     }
 }
 
+/// What an item limit counts of the loans that a patron has out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemLimitScope {
+    /// Those under the policy's code.
+    #[default]
+    Policy,
+    /// Those of the item's material type.
+    MaterialType,
+    /// Those of the item's loan type.
+    LoanType,
+}
+
+/// Short loans that begin shortly before closing time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overnight {
+    /// How long before closing time, or less.
+    pub window: Period,
+    /// How long after the next opening they are due.
+    pub offset: Period,
+}
+
 /// How long something is lent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoanTerms {
@@ -163,11 +185,39 @@ pub struct LoanTerms {
     pub renewals_allowed: i32,
     /// From when a renewal counts.
     pub renew_from: RenewFrom,
-    /// How many items one patron may have under this code; 0: no limit.
+    /// How many items one patron may have of those that its scope counts; 0:
+    /// no limit.
     pub item_limit: i32,
     /// What kind of lending it is.
     #[serde(default)]
     pub category: Category,
+    /// What the item limit counts.
+    #[serde(default)]
+    pub item_limit_scope: ItemLimitScope,
+    /// The period instead while others wait for the item.
+    #[serde(default)]
+    pub alternate_period_when_requested: Option<Period>,
+    /// The period of a renewal, where it is another one.
+    #[serde(default)]
+    pub renewal_period: Option<Period>,
+    /// The schedule of renewals, where it is another one.
+    #[serde(default)]
+    pub renewal_fixed_due_dates: Vec<FixedDueDate>,
+    /// What becomes of short loans that begin shortly before closing time.
+    #[serde(default)]
+    pub overnight: Option<Overnight>,
+    /// Whether the item must stay in the building.
+    #[serde(default)]
+    pub building_use: bool,
+    /// How long after its return the same patron may not have the item again.
+    #[serde(default)]
+    pub reborrow_after: Option<Period>,
+    /// The borrowing agreement, by code and version; "": none.
+    #[serde(default)]
+    pub agreement: String,
+    /// The least that a loan lasts.
+    #[serde(default)]
+    pub minimum_period: Option<Period>,
 }
 
 impl Terms for LoanTerms {
@@ -197,7 +247,10 @@ impl Terms for LoanTerms {
                 "must be one for short loans where the period is in minutes or hours, else one for long loans",
             );
         }
-        check_schedule(&self.fixed_due_dates)?;
+        check_schedule("fixed_due_dates", &self.fixed_due_dates)?;
+        check_schedule("renewal_fixed_due_dates", &self.renewal_fixed_due_dates)?;
+        self.check_periods(is_short)?;
+        self.check_desk_rules(is_short)?;
         if !(0..=1_000).contains(&self.renewals_allowed) {
             return fault("renewals_allowed", "must be 0 to 1,000");
         }
@@ -208,15 +261,81 @@ impl Terms for LoanTerms {
     }
 }
 
-fn check_schedule(schedule: &[FixedDueDate]) -> Result<(), TermsFault> {
+impl LoanTerms {
+    /// Other periods run as the policy's own does: by the clock or by days.
+    fn check_periods(&self, is_short: bool) -> Result<(), TermsFault> {
+        for (field, period) in [
+            (
+                "alternate_period_when_requested",
+                self.alternate_period_when_requested,
+            ),
+            ("renewal_period", self.renewal_period),
+            ("minimum_period", self.minimum_period),
+        ] {
+            if period.is_some_and(|period| period.is_short() != is_short) {
+                return fault(
+                    field,
+                    "must be in minutes or hours where the period is, else in days or longer",
+                );
+            }
+        }
+        if self.renewal_period.is_some() && self.profile == Some(LoanProfile::Fixed) {
+            return fault("renewal_period", "is for a rolling profile");
+        }
+        Ok(())
+    }
+
+    fn check_desk_rules(&self, is_short: bool) -> Result<(), TermsFault> {
+        if let Some(overnight) = self.overnight {
+            if !is_short {
+                return fault("overnight_window", "is for loans in minutes or hours");
+            }
+            if !overnight.window.is_short() {
+                return fault("overnight_window", "must be in minutes or hours");
+            }
+            if !overnight.offset.is_short() {
+                return fault("overnight_offset", "must be in minutes or hours");
+            }
+        }
+        let leaves_by_night = !is_short
+            || self.overnight.is_some()
+            || self.closed_library_due_date != ClosedLibraryDueDate::EndOfCurrentHours;
+        if self.building_use && leaves_by_night {
+            return fault(
+                "building_use",
+                "needs a short period, due dates at the end of current hours and no overnight window",
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether it lends by the clock rather than by the calendar.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        matches!(self.profile, Some(LoanProfile::Rolling(period)) if period.is_short())
+    }
+
+    /// The key of the patron's counter that the item limit is held against.
+    #[must_use]
+    pub fn limited_kind(&self, kinds: [String; 3]) -> String {
+        let [policy, material_type, loan_type] = kinds;
+        match self.item_limit_scope {
+            ItemLimitScope::Policy => policy,
+            ItemLimitScope::MaterialType => material_type,
+            ItemLimitScope::LoanType => loan_type,
+        }
+    }
+}
+
+fn check_schedule(field: &'static str, schedule: &[FixedDueDate]) -> Result<(), TermsFault> {
     if schedule.len() > 100 {
-        return fault("fixed_due_dates", "must be at most 100");
+        return fault(field, "must be at most 100");
     }
     let backwards =
         |span: &FixedDueDate| span.last_date < span.first_date || span.due_date < span.last_date;
     if schedule.iter().any(backwards) {
         return fault(
-            "fixed_due_dates",
+            field,
             "must each end on or after their first date, and be due on or after their last",
         );
     }
@@ -226,7 +345,7 @@ fn check_schedule(schedule: &[FixedDueDate]) -> Result<(), TermsFault> {
         .collect();
     spans.sort_unstable();
     if spans.windows(2).any(|pair| pair[1].0 <= pair[0].1) {
-        return fault("fixed_due_dates", "must not overlap");
+        return fault(field, "must not overlap");
     }
     Ok(())
 }
@@ -257,6 +376,35 @@ pub struct FineTerms {
     pub count_closed: bool,
     /// Whether a loan that becomes lost owes no overdue fine.
     pub forgive_when_lost: bool,
+    /// The fine for each interval begun of a loan that was recalled; `None`:
+    /// the same.
+    #[serde(default, with = "money_text::optional")]
+    pub recall_amount: Option<Money>,
+    /// Its interval; `None`: the same.
+    #[serde(default)]
+    pub recall_interval: Option<Period>,
+    /// Its maximum; `None`: the same.
+    #[serde(default, with = "money_text::optional")]
+    pub recall_maximum: Option<Money>,
+    /// Whether a loan that was recalled has no grace.
+    #[serde(default)]
+    pub no_grace_for_recalls: bool,
+    /// Whether a renewal forgives the fine incurred until then.
+    #[serde(default)]
+    pub forgive_on_renewal: bool,
+}
+
+impl FineTerms {
+    /// The terms as they are for a loan that was recalled.
+    #[must_use]
+    pub fn for_recall(&self) -> Self {
+        Self {
+            amount: self.recall_amount.unwrap_or(self.amount),
+            interval: self.recall_interval.unwrap_or(self.interval),
+            maximum: self.recall_maximum.or(self.maximum),
+            ..self.clone()
+        }
+    }
 }
 
 impl Terms for FineTerms {
@@ -264,13 +412,21 @@ impl Terms for FineTerms {
 
     fn check(&self) -> Result<(), TermsFault> {
         check_amount("amount", self.amount)?;
-        if let Some(maximum) = self.maximum {
-            check_amount("maximum", maximum)?;
-            if maximum.currency() != self.amount.currency() {
-                return fault("maximum", "must have the amount's currency");
+        for (field, amount) in [
+            ("maximum", self.maximum),
+            ("recall_amount", self.recall_amount),
+            ("recall_maximum", self.recall_maximum),
+        ] {
+            let Some(amount) = amount else { continue };
+            check_amount(field, amount)?;
+            if amount.currency() != self.amount.currency() {
+                return fault(field, "must have the amount's currency");
             }
         }
-        if self.interval.unit == PeriodUnit::Months && !self.count_closed {
+        let in_months = |interval: Period| interval.unit == PeriodUnit::Months;
+        if (in_months(self.interval) || self.recall_interval.is_some_and(in_months))
+            && !self.count_closed
+        {
             return fault(
                 "count_closed",
                 "must be set where the interval is in months",
@@ -297,6 +453,36 @@ pub struct LostTerms {
     pub refund_within: Option<Period>,
     /// Whether the processing fee is given back too.
     pub refund_processing_fee: bool,
+    /// How long after the due date an item is aged to lost that somebody
+    /// recalled; `None`: the same.
+    #[serde(default)]
+    pub recalled_aged_to_lost_after: Option<Period>,
+    /// Whether staff set the lost item fee once the actual cost is known.
+    #[serde(default)]
+    pub actual_cost: bool,
+    /// Whether an item declared lost owes neither fee.
+    #[serde(default)]
+    pub no_fees_when_declared: bool,
+    /// The processing fee of an item declared lost; `None`: the same.
+    #[serde(default, with = "money_text::optional")]
+    pub declared_processing_fee: Option<Money>,
+    /// How long after the loss a returned item owes neither fee; `None`: no
+    /// time.
+    #[serde(default)]
+    pub no_fees_within: Option<Period>,
+    /// The fee for damage, and for missing parts without a price.
+    #[serde(default, with = "money_text::optional")]
+    pub damage_fee: Option<Money>,
+}
+
+impl LostTerms {
+    /// How long after its due date a loan's item is aged to lost; `None`:
+    /// never.
+    #[must_use]
+    pub fn aged_after(&self, is_recalled: bool) -> Option<Period> {
+        let recalled = self.recalled_aged_to_lost_after.filter(|_| is_recalled);
+        recalled.or(self.aged_to_lost_after)
+    }
 }
 
 impl Terms for LostTerms {
@@ -306,8 +492,25 @@ impl Terms for LostTerms {
         for (field, amount) in [
             ("set_cost", self.set_cost),
             ("processing_fee", self.processing_fee),
+            ("declared_processing_fee", self.declared_processing_fee),
+            ("damage_fee", self.damage_fee),
         ] {
             amount.map_or(Ok(()), |amount| check_amount(field, amount))?;
+        }
+        let amounts = [
+            self.set_cost,
+            self.processing_fee,
+            self.declared_processing_fee,
+            self.damage_fee,
+        ];
+        let mut currencies = amounts.iter().flatten().map(|amount| amount.currency());
+        if let Some(first) = currencies.next()
+            && currencies.any(|currency| currency != first)
+        {
+            return fault("processing_fee", "must have one currency with the other amounts");
+        }
+        if self.actual_cost && (self.set_cost.is_some() || self.charge_set_cost) {
+            return fault("set_cost", "must not be set where the actual cost is charged");
         }
         if self.charge_set_cost && self.set_cost.is_none() {
             return fault("set_cost", "is needed where it is always charged");

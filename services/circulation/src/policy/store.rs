@@ -109,6 +109,45 @@ pub(crate) async fn list<T: Terms>(
     rows.into_iter().map(PolicyRow::read).collect()
 }
 
+/// One version of a policy of this kind; `None` where there is none with this
+/// id.
+pub(crate) async fn find<T: Terms>(
+    connection: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<Policy<T>>, Error> {
+    let row = sqlx::query_as!(
+        PolicyRow,
+        "select id, kind, code, version, name, terms from policy where id = $1 and kind = $2",
+        id,
+        T::KIND.as_str(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(PolicyRow::read).transpose()
+}
+
+/// The versions of a code, newest first, before one.
+pub(crate) async fn list_versions<T: Terms>(
+    connection: &mut PgConnection,
+    code: &str,
+    before: Option<i32>,
+    limit: i64,
+) -> Result<Vec<Policy<T>>, Error> {
+    let rows = sqlx::query_as!(
+        PolicyRow,
+        "select id, kind, code, version, name, terms from policy
+         where kind = $1 and code = $2 and ($3::integer is null or version < $3)
+         order by version desc limit $4",
+        T::KIND.as_str(),
+        code,
+        before,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(PolicyRow::read).collect()
+}
+
 /// The newest version of each policy, as of a serial.
 pub(crate) async fn current(
     connection: &mut PgConnection,

@@ -3,6 +3,7 @@
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use uuid::Uuid;
 
 use crate::period::{date_of, end_of_day};
 
@@ -66,11 +67,35 @@ pub enum HoursFault {
     Malformed(&'static str, usize, &'static str),
 }
 
-/// Weekly hours and exceptions that hold together.
+/// Weekly hours and exceptions that hold together, and emergency closings,
+/// which count before either.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OpeningHours {
     weekly: Vec<WeeklyHours>,
     exceptions: Vec<HoursException>,
+    /// By when they begin; none overlaps another.
+    closings: Vec<Closed>,
+}
+
+/// An emergency closing: from an instant until before another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The closing that it is part of.
+    pub closing_id: Uuid,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+impl Closed {
+    /// Whether an instant lies in it.
+    #[must_use]
+    pub fn covers(&self, instant: Timestamp) -> bool {
+        self.from <= instant && instant < self.until
+    }
 }
 
 /// When it opens and closes, as instants.
@@ -80,6 +105,23 @@ pub struct OpenSpan {
     pub opens_at: Timestamp,
     /// Closes.
     pub closes_at: Timestamp,
+}
+
+impl OpenSpan {
+    /// What a closing leaves of it: nothing, or up to two spans.
+    fn without(self, closed: &Closed) -> impl Iterator<Item = Self> {
+        let before = Self {
+            closes_at: self.closes_at.min(closed.from),
+            ..self
+        };
+        let after = Self {
+            opens_at: self.opens_at.max(closed.until),
+            ..self
+        };
+        [before, after]
+            .into_iter()
+            .filter(|span| span.opens_at < span.closes_at)
+    }
 }
 
 impl OpeningHours {
@@ -103,7 +145,30 @@ impl OpeningHours {
         if let Some(index) = overlapping_exceptions(&exceptions) {
             return Err(HoursFault::Overlap("exceptions", index));
         }
-        Ok(Self { weekly, exceptions })
+        Ok(Self {
+            weekly,
+            exceptions,
+            closings: Vec::new(),
+        })
+    }
+
+    /// The same with an emergency closing more; `None` where it overlaps one
+    /// that is there.
+    #[must_use]
+    pub fn closed(mut self, closed: Closed) -> Option<Self> {
+        let overlaps = |other: &Closed| other.from < closed.until && closed.from < other.until;
+        if self.closings.iter().any(overlaps) {
+            return None;
+        }
+        self.closings.push(closed);
+        self.closings.sort_by_key(|closed| closed.from);
+        Some(self)
+    }
+
+    /// The emergency closings, oldest first.
+    #[must_use]
+    pub fn closings(&self) -> &[Closed] {
+        &self.closings
     }
 
     /// The weekly hours.
@@ -118,8 +183,15 @@ impl OpeningHours {
         &self.exceptions
     }
 
-    /// The hours that begin on a day.
+    /// The hours that begin on a day, emergency closings apart. Without any on
+    /// record it is open all day.
     fn beginning_on(&self, date: Date) -> Vec<Hours> {
+        if self.weekly.is_empty() && self.exceptions.is_empty() {
+            return vec![Hours {
+                opens: 0,
+                closes: DAY_MINUTES,
+            }];
+        }
         let exception = self
             .exceptions
             .iter()
@@ -215,8 +287,10 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    fn hours_are_known(&self) -> bool {
-        !(self.hours.weekly.is_empty() && self.hours.exceptions.is_empty())
+    /// Whether there is a time at which it is closed.
+    fn ever_closes(&self) -> bool {
+        let hours = &self.hours;
+        !(hours.weekly.is_empty() && hours.exceptions.is_empty() && hours.closings.is_empty())
     }
 
     /// The civil date of an instant here.
@@ -235,7 +309,7 @@ impl Calendar {
     /// which they began.
     #[must_use]
     pub fn is_open_day(&self, date: Date) -> bool {
-        !self.hours_are_known() || !self.hours.beginning_on(date).is_empty()
+        !self.ever_closes() || !self.spans_beginning_on(date).is_empty()
     }
 
     /// That day or the first open one after it.
@@ -250,15 +324,23 @@ impl Calendar {
         days_from(date, -1).find(|date| self.is_open_day(*date))
     }
 
+    /// When it is open of the hours that begin on a day: what emergency
+    /// closings leave of them.
     fn spans_beginning_on(&self, date: Date) -> Vec<OpenSpan> {
-        let hours = self.hours.beginning_on(date);
-        hours
-            .into_iter()
+        let hours = self.hours.beginning_on(date).into_iter();
+        let mut spans: Vec<OpenSpan> = hours
             .map(|hours| OpenSpan {
                 opens_at: self.instant(date, hours.opens),
                 closes_at: self.instant(date, hours.closes_after()),
             })
-            .collect()
+            .collect();
+        for closed in &self.hours.closings {
+            spans = spans
+                .into_iter()
+                .flat_map(|span| span.without(closed))
+                .collect();
+        }
+        spans
     }
 
     fn instant(&self, date: Date, minutes: u16) -> Timestamp {
@@ -272,15 +354,46 @@ impl Calendar {
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// The hours around an instant, closing time included.
+    /// Whether it is open at an instant, closing time included.
     #[must_use]
     pub fn is_open_at(&self, instant: Timestamp) -> bool {
-        let today = self.date_of(instant);
-        !self.hours_are_known()
-            || days_from(today, -1)
-                .take(2)
-                .flat_map(|date| self.spans_beginning_on(date))
-                .any(|span| span.opens_at <= instant && instant <= span.closes_at)
+        !self.ever_closes() || self.span_at(instant).is_some()
+    }
+
+    fn span_at(&self, instant: Timestamp) -> Option<OpenSpan> {
+        // The later one where two touch: closing time is inclusive.
+        days_from(self.date_of(instant), -1)
+            .take(2)
+            .flat_map(|date| self.spans_beginning_on(date).into_iter().rev())
+            .find(|span| span.opens_at <= instant && instant <= span.closes_at)
+    }
+
+    /// The hours around an instant, closing time included, together with those
+    /// that follow on them at once; `None` where it is closed, and where it
+    /// never closes.
+    #[must_use]
+    pub fn hours_at(&self, instant: Timestamp) -> Option<OpenSpan> {
+        if !self.ever_closes() {
+            return None;
+        }
+        let mut hours = self.span_at(instant)?;
+        // Open by day and night for two weeks is as good as for ever.
+        for _ in 0..28 {
+            let Some(next) = self.span_at(hours.closes_at) else {
+                break;
+            };
+            if next.closes_at == hours.closes_at {
+                break;
+            }
+            hours.closes_at = next.closes_at;
+        }
+        Some(hours)
+    }
+
+    /// The first second of a day here.
+    #[must_use]
+    pub fn start_of_day(&self, date: Date) -> Timestamp {
+        self.instant(date, 0)
     }
 
     /// The last closing time after `from` and not after `until`.
@@ -305,7 +418,7 @@ impl Calendar {
     /// How many open seconds lie between two instants, a begun one counted.
     #[must_use]
     pub fn open_seconds(&self, from: Timestamp, until: Timestamp) -> i64 {
-        if !self.hours_are_known() {
+        if !self.ever_closes() {
             return whole_seconds(from, until);
         }
         let (first, last) = (self.date_of(from), self.date_of(until));

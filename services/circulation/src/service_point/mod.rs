@@ -2,6 +2,7 @@
 //! and when somebody is there.
 
 pub mod calendar;
+pub mod closing;
 pub(crate) mod store;
 
 use carrel_database::{Claim, RequestKey, claim, transact};
@@ -112,7 +113,7 @@ pub async fn set_opening_hours(
         }
         store::replace_weekly_hours(transaction, id, hours.weekly()).await?;
         store::replace_exceptions(transaction, id, hours.exceptions()).await?;
-        Ok(hours.clone())
+        store::opening_hours(transaction, id).await
     })
 }
 

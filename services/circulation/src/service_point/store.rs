@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::ServicePoint;
 use super::calendar::{Hours, HoursException, OpeningHours, WeeklyHours};
+use super::closing::closed_spans;
 use crate::error::Error;
 
 pub(crate) async fn insert(
@@ -163,8 +164,9 @@ pub(crate) async fn opening_hours(
          from hours_exception where service_point_id = $1 order by place",
         id,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    let closings = closed_spans(connection, id).await?;
     let weekly = weekly.into_iter().map(|row| {
         Ok(WeeklyHours {
             day: weekday(row.day)?,
@@ -184,7 +186,11 @@ pub(crate) async fn opening_hours(
     });
     let weekly = weekly.collect::<Result<_, Error>>()?;
     let exceptions = exceptions.collect::<Result<_, Error>>()?;
-    OpeningHours::new(weekly, exceptions).map_err(|_| unreadable())
+    let hours = OpeningHours::new(weekly, exceptions).map_err(|_| unreadable())?;
+    closings
+        .into_iter()
+        .try_fold(hours, OpeningHours::closed)
+        .ok_or_else(unreadable)
 }
 
 fn minutes(minutes: u16) -> i16 {

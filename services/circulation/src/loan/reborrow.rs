@@ -1,0 +1,49 @@
+//! No immediate re-borrowing: who had an item last is known for as long as
+//! they may not have it again, and no longer.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+
+use super::model::Loan;
+
+/// Keeps a loan's patron from the item until an instant. The caller holds the
+/// item's lock.
+pub(crate) async fn forbid(
+    connection: &mut PgConnection,
+    loan: &Loan,
+    returned_at: Timestamp,
+    from: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update item_circulation set last_patron_id = $2, last_returned_at = $3, reborrow_from = $4
+         where item_id = $1 and $2::uuid is not null",
+        loan.item_id,
+        loan.patron_id,
+        returned_at.to_sqlx() as _,
+        from.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Forgets who had items last that they may have again by now. Items that
+/// somebody holds are left for the next time. Returns how many.
+pub(crate) async fn forget(
+    connection: &mut PgConnection,
+    now: Timestamp,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let forgotten = sqlx::query!(
+        "update item_circulation set last_patron_id = null, last_returned_at = null, reborrow_from = null
+         where item_id in (
+             select item_id from item_circulation where reborrow_from <= $1
+             order by item_id limit $2 for update skip locked)",
+        now.to_sqlx() as _,
+        limit,
+    )
+    .execute(connection)
+    .await?;
+    Ok(forgotten.rows_affected())
+}
