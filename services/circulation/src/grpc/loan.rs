@@ -42,8 +42,13 @@ impl LoanService for LoanRpcs {
             service_point_id: wire::id("service_point_id", &request.service_point_id)?,
             occurred_at: occurred_at(request.occurred_at.as_ref())?,
             overriding: overriding(request.r#override)?,
-            accepted_agreement: wire::text("accepted_agreement", &request.accepted_agreement, 0, 80)?
-                .to_owned(),
+            accepted_agreement: wire::text(
+                "accepted_agreement",
+                &request.accepted_agreement,
+                0,
+                80,
+            )?
+            .to_owned(),
         };
         let lent = loan::check_out(&self.0, &call, &key, &asked).await?;
         Ok(Response::new(CheckOutResponse {

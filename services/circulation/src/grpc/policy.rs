@@ -7,12 +7,12 @@ use carrel_proto::circulation::v1::{
     CreateOverdueFinePolicyResponse, FixedDueDate as WireFixed, GetLoanPolicyRequest,
     GetLoanPolicyResponse, GetLostItemPolicyRequest, GetLostItemPolicyResponse,
     GetOverdueFinePolicyRequest, GetOverdueFinePolicyResponse, ItemLimitScope as WireScope,
-    ListLoanPoliciesRequest,
-    ListLoanPoliciesResponse, ListLostItemPoliciesRequest, ListLostItemPoliciesResponse,
-    ListOverdueFinePoliciesRequest, ListOverdueFinePoliciesResponse, ListPatronLimitsRequest,
-    ListPatronLimitsResponse, LoanCategory, LoanPolicy as WireLoan, LoanProfile as WireProfile,
-    LostItemPolicy as WireLost, OverdueFinePolicy as WireFine, PatronLimits as WireLimits,
-    RenewFrom as WireRenewFrom, SetPatronLimitsRequest, SetPatronLimitsResponse,
+    ListLoanPoliciesRequest, ListLoanPoliciesResponse, ListLostItemPoliciesRequest,
+    ListLostItemPoliciesResponse, ListOverdueFinePoliciesRequest, ListOverdueFinePoliciesResponse,
+    ListPatronLimitsRequest, ListPatronLimitsResponse, LoanCategory, LoanPolicy as WireLoan,
+    LoanProfile as WireProfile, LostItemPolicy as WireLost, OverdueFinePolicy as WireFine,
+    PatronLimits as WireLimits, RenewFrom as WireRenewFrom, SetPatronLimitsRequest,
+    SetPatronLimitsResponse,
 };
 use carrel_runtime::wire::{self, required};
 use carrel_runtime::{Call, Refusal, page};

@@ -4,11 +4,11 @@ use carrel_proto::circulation::v1::service_point_service_server::ServicePointSer
 use carrel_proto::circulation::v1::{
     CloseServicePointsRequest, CloseServicePointsResponse, ClosedSpan, Closing as WireClosing,
     ClosingProgress, CreateServicePointRequest, CreateServicePointResponse, DayOfWeek, DueDateMove,
-    GetClosingRequest, GetClosingResponse, GetOpeningHoursRequest,
-    GetOpeningHoursResponse, GetServicePointRequest, GetServicePointResponse,
-    HoursException as WireException, ListServicePointsRequest, ListServicePointsResponse,
-    PreviewClosingRequest, PreviewClosingResponse, ServicePoint as WirePoint, SetOpeningHoursRequest, SetOpeningHoursResponse,
-    WeeklyHours as WireWeekly,
+    GetClosingRequest, GetClosingResponse, GetOpeningHoursRequest, GetOpeningHoursResponse,
+    GetServicePointRequest, GetServicePointResponse, HoursException as WireException,
+    ListServicePointsRequest, ListServicePointsResponse, PreviewClosingRequest,
+    PreviewClosingResponse, ServicePoint as WirePoint, SetOpeningHoursRequest,
+    SetOpeningHoursResponse, WeeklyHours as WireWeekly,
 };
 use carrel_proto::r#type::v1::TimeOfDay;
 use carrel_runtime::wire::{self, required};

@@ -169,9 +169,8 @@ async fn lend(
     let calendar = calendar(circulation, transaction, point, &facts.desk).await?;
 
     // In the last second of its due day a loan would be due before it began.
-    let due_at =
-        due_date::due_at(&policies.loan.terms, at, item.requested, &calendar)
-            .filter(|due_at| *due_at > at);
+    let due_at = due_date::due_at(&policies.loan.terms, at, item.requested, &calendar)
+        .filter(|due_at| *due_at > at);
     let mut blocks = check_out_blocks(&item, &patron, &policies, due_at, calendar.date_of(at));
     let agreement = policies.loan.terms.agreement.clone();
     if !agreement.is_empty() && agreement != request.accepted_agreement {

@@ -27,23 +27,3 @@ pub(crate) async fn forbid(
     .await
     .map(drop)
 }
-
-/// Forgets who had items last that they may have again by now. Items that
-/// somebody holds are left for the next time. Returns how many.
-pub(crate) async fn forget(
-    connection: &mut PgConnection,
-    now: Timestamp,
-    limit: i64,
-) -> Result<u64, sqlx::Error> {
-    let forgotten = sqlx::query!(
-        "update item_circulation set last_patron_id = null, last_returned_at = null, reborrow_from = null
-         where item_id in (
-             select item_id from item_circulation where reborrow_from <= $1
-             order by item_id limit $2 for update skip locked)",
-        now.to_sqlx() as _,
-        limit,
-    )
-    .execute(connection)
-    .await?;
-    Ok(forgotten.rows_affected())
-}

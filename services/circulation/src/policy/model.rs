@@ -507,10 +507,16 @@ impl Terms for LostTerms {
         if let Some(first) = currencies.next()
             && currencies.any(|currency| currency != first)
         {
-            return fault("processing_fee", "must have one currency with the other amounts");
+            return fault(
+                "processing_fee",
+                "must have one currency with the other amounts",
+            );
         }
         if self.actual_cost && (self.set_cost.is_some() || self.charge_set_cost) {
-            return fault("set_cost", "must not be set where the actual cost is charged");
+            return fault(
+                "set_cost",
+                "must not be set where the actual cost is charged",
+            );
         }
         if self.charge_set_cost && self.set_cost.is_none() {
             return fault("set_cost", "is needed where it is always charged");

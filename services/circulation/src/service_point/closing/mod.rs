@@ -127,26 +127,30 @@ pub async fn close(
 ) -> Result<MadeClosing, Error> {
     let id = carrel_ids::new_id();
     let now = circulation.clock.now();
-    let id = transact!(circulation.database, "close_service_points", |transaction| {
-        if let Claim::Done(ids) = claim(transaction, key, &[id], now).await?? {
-            return first_id(&ids);
+    let id = transact!(
+        circulation.database,
+        "close_service_points",
+        |transaction| {
+            if let Claim::Done(ids) = claim(transaction, key, &[id], now).await?? {
+                return first_id(&ids);
+            }
+            let points = store::find_points(transaction, &closing.which).await?;
+            let mut ids: Vec<Uuid> = points.iter().map(|point| point.id).collect();
+            ids.sort_unstable();
+            for point in ids {
+                // Locks them in one order; whoever changes hours waits.
+                super::store::begin_hours(transaction, point).await?;
+            }
+            let preview = look(circulation, transaction, closing, id, points, now).await?;
+            if preview.fingerprint != fingerprint {
+                return Err(Error::ClosingChanged);
+            }
+            store::insert(transaction, id, closing, &key.caller, now).await?;
+            store::insert_points(transaction, id, &preview.points).await?;
+            store::insert_moves(transaction, id, &preview.affected).await?;
+            Ok(id)
         }
-        let points = store::find_points(transaction, &closing.which).await?;
-        let mut ids: Vec<Uuid> = points.iter().map(|point| point.id).collect();
-        ids.sort_unstable();
-        for point in ids {
-            // Locks them in one order; whoever changes hours waits.
-            super::store::begin_hours(transaction, point).await?;
-        }
-        let preview = look(circulation, transaction, closing, id, points, now).await?;
-        if preview.fingerprint != fingerprint {
-            return Err(Error::ClosingChanged);
-        }
-        store::insert(transaction, id, closing, &key.caller, now).await?;
-        store::insert_points(transaction, id, &preview.points).await?;
-        store::insert_moves(transaction, id, &preview.affected).await?;
-        Ok(id)
-    })?;
+    )?;
     tracing::info!(closing.id = %id, "closed service points");
     // Whatever fails from here on goes on by itself.
     if let Err(error) = run::move_some(circulation, id).await {
@@ -260,7 +264,10 @@ async fn affected(
     let due = store::list_due(connection, points, noted_by, limit).await?;
     let mut affected = Vec::with_capacity(due.len());
     for loan in due {
-        let Some(point) = points.iter().find(|point| point.id == loan.service_point_id) else {
+        let Some(point) = points
+            .iter()
+            .find(|point| point.id == loan.service_point_id)
+        else {
             continue;
         };
         let known = &circulation.known;
@@ -269,12 +276,7 @@ async fn affected(
         affected.push(Affected {
             loan_id: loan.loan_id,
             due_at,
-            new_due_at: due_date::due_after_closing(
-                terms,
-                due_at,
-                &point.closed,
-                &point.calendar,
-            ),
+            new_due_at: due_date::due_after_closing(terms, due_at, &point.closed, &point.calendar),
         });
     }
     Ok(affected)
