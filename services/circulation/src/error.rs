@@ -101,6 +101,9 @@ pub enum Error {
         /// Whether the patrons service could be asked.
         owner_reached: bool,
     },
+    /// The patron of a loan is not known here; whoever meets it asks patrons.
+    #[error("the loan's patron is not known here")]
+    BorrowerNotFound(uuid::Uuid),
     /// There is no such loan.
     #[error("there is no such loan")]
     LoanNotFound,
@@ -244,6 +247,7 @@ impl Error {
             Self::PatronNotFound { owner_reached } => {
                 with_owner(missing("PATRON_NOT_FOUND"), "patrons", owner_reached)
             }
+            Self::BorrowerNotFound(_) => missing("PATRON_NOT_FOUND"),
             Self::LoanNotFound => missing("LOAN_NOT_FOUND"),
             Self::LoanClosed => state("LOAN_CLOSED"),
             Self::ItemAlreadyOnLoan => state("ITEM_ALREADY_ON_LOAN"),

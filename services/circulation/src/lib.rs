@@ -29,6 +29,7 @@ use carrel_outbox::{Consumer, Wake};
 use carrel_proto::circulation::v1::circulation_rule_service_server::CirculationRuleServiceServer;
 use carrel_proto::circulation::v1::equipment_service_server::EquipmentServiceServer;
 use carrel_proto::circulation::v1::loan_service_server::LoanServiceServer;
+use carrel_proto::circulation::v1::patron_block_service_server::PatronBlockServiceServer;
 use carrel_proto::circulation::v1::policy_service_server::PolicyServiceServer;
 use carrel_proto::circulation::v1::service_point_service_server::ServicePointServiceServer;
 use carrel_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
@@ -169,6 +170,9 @@ fn assemble(context: &Context) -> Result<Assembly, StartError> {
             grpc::CirculationRuleRpcs(circulation.clone()),
         ))
         .serve(EquipmentServiceServer::new(grpc::EquipmentRpcs(
+            circulation.clone(),
+        )))
+        .serve(PatronBlockServiceServer::new(grpc::PatronBlockRpcs(
             circulation.clone(),
         )))
         .serve(LoanServiceServer::new(grpc::LoanRpcs(circulation)))

@@ -308,6 +308,7 @@ async fn policies(
                     max_overdue: limits.max_overdue,
                     max_lost: limits.max_lost,
                     max_balance: Some(money(&limits.max_balance, currency)?),
+                    ..Default::default()
                 }),
                 request_id: request_id(),
             })

@@ -232,7 +232,7 @@ fn to_blocks(overridden: Vec<OverriddenBlock>) -> Vec<Block> {
     overridden.into_iter().map(Into::into).collect()
 }
 
-fn projection_ages(circulation: &Circulation) -> Vec<ProjectionAge> {
+pub(super) fn projection_ages(circulation: &Circulation) -> Vec<ProjectionAge> {
     let ages = circulation.projection_ages().into_iter();
     ages.map(|(source, age)| ProjectionAge {
         source: source.to_owned(),

@@ -2,6 +2,7 @@
 
 mod equipment;
 mod loan;
+mod patron_block;
 mod policy;
 mod rule;
 mod service_point;
@@ -15,6 +16,7 @@ use crate::period::{Period, PeriodUnit};
 
 pub use equipment::EquipmentRpcs;
 pub use loan::LoanRpcs;
+pub use patron_block::PatronBlockRpcs;
 pub use policy::PolicyRpcs;
 pub use rule::CirculationRuleRpcs;
 pub use service_point::ServicePointRpcs;

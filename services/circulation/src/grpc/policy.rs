@@ -2,7 +2,8 @@
 
 use carrel_proto::circulation::v1::policy_service_server::PolicyService;
 use carrel_proto::circulation::v1::{
-    ClosedLibraryDueDate as WireClosed, CreateLoanPolicyRequest, CreateLoanPolicyResponse,
+    BlockedActions as WireActions, ClosedLibraryDueDate as WireClosed, CreateLoanPolicyRequest,
+    CreateLoanPolicyResponse,
     CreateLostItemPolicyRequest, CreateLostItemPolicyResponse, CreateOverdueFinePolicyRequest,
     CreateOverdueFinePolicyResponse, FixedDueDate as WireFixed, GetLoanPolicyRequest,
     GetLoanPolicyResponse, GetLostItemPolicyRequest, GetLostItemPolicyResponse,
@@ -23,7 +24,8 @@ use super::{LARGEST_PAGE, PAGE, optional_money, optional_period, period, to_peri
 use crate::Circulation;
 use crate::policy;
 use crate::policy::model::{
-    Category, ClosedLibraryDueDate, FineTerms, FixedDueDate, ItemLimitScope, LoanProfile,
+    BlockedActions, Category, ClosedLibraryDueDate, FineTerms, FixedDueDate, ItemLimitScope,
+    LimitBlocks, LoanProfile,
     LoanTerms, LostTerms, Overnight, PatronLimits, Policy, RenewFrom, Terms,
 };
 
@@ -519,6 +521,8 @@ fn limits(given: &WireLimits) -> Result<PatronLimits, Refusal> {
         ("max_loans", given.max_loans),
         ("max_overdue", given.max_overdue),
         ("max_lost", given.max_lost),
+        ("max_overdue_recalls", given.max_overdue_recalls),
+        ("max_recall_overdue_days", given.max_recall_overdue_days),
     ];
     for (name, count) in counts {
         if count < 0 {
@@ -545,15 +549,58 @@ fn limits(given: &WireLimits) -> Result<PatronLimits, Refusal> {
         max_overdue: given.max_overdue,
         max_lost: given.max_lost,
         max_balance,
+        max_overdue_recalls: given.max_overdue_recalls,
+        max_recall_overdue_days: given.max_recall_overdue_days,
+        blocks: limit_blocks(given),
     })
 }
 
+/// What each limit blocks: as told, else as limits usually do.
+fn limit_blocks(given: &WireLimits) -> LimitBlocks {
+    let usual = LimitBlocks::default();
+    let or = |told: Option<WireActions>, usual| {
+        told.map_or(usual, |told| BlockedActions {
+            borrowing: told.borrowing,
+            renewals: told.renewals,
+            requests: told.requests,
+        })
+    };
+    LimitBlocks {
+        loans: or(given.max_loans_blocks, usual.loans),
+        overdue: or(given.max_overdue_blocks, usual.overdue),
+        lost: or(given.max_lost_blocks, usual.lost),
+        balance: or(given.max_balance_blocks, usual.balance),
+        overdue_recalls: or(given.max_overdue_recalls_blocks, usual.overdue_recalls),
+        recall_overdue_days: or(
+            given.max_recall_overdue_days_blocks,
+            usual.recall_overdue_days,
+        ),
+    }
+}
+
 fn to_limits(limits: PatronLimits) -> WireLimits {
+    let blocks = limits.blocks;
     WireLimits {
         patron_group: limits.patron_group,
         max_loans: limits.max_loans,
         max_overdue: limits.max_overdue,
         max_lost: limits.max_lost,
         max_balance: limits.max_balance.map(Into::into),
+        max_overdue_recalls: limits.max_overdue_recalls,
+        max_recall_overdue_days: limits.max_recall_overdue_days,
+        max_loans_blocks: Some(to_actions(blocks.loans)),
+        max_overdue_blocks: Some(to_actions(blocks.overdue)),
+        max_lost_blocks: Some(to_actions(blocks.lost)),
+        max_balance_blocks: Some(to_actions(blocks.balance)),
+        max_overdue_recalls_blocks: Some(to_actions(blocks.overdue_recalls)),
+        max_recall_overdue_days_blocks: Some(to_actions(blocks.recall_overdue_days)),
+    }
+}
+
+fn to_actions(actions: BlockedActions) -> WireActions {
+    WireActions {
+        borrowing: actions.borrowing,
+        renewals: actions.renewals,
+        requests: actions.requests,
     }
 }

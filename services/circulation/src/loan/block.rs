@@ -4,9 +4,10 @@ use carrel_money::Money;
 use carrel_proto::catalog::v1::ItemStatus;
 use carrel_proto::circulation::v1 as wire;
 use jiff::civil::Date;
+use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 
-use crate::policy::model::{LoanTerms, PatronLimits};
+use crate::policy::model::{BlockedActions, LoanTerms, PatronLimits};
 
 /// A reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +95,49 @@ pub fn part(blocks: Vec<Block>, overriding: Option<&Override>) -> (Vec<Block>, V
     })
 }
 
+/// What a patron wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Take an item out.
+    Borrow,
+    /// Keep an item for longer.
+    Renew,
+    /// Ask for an item.
+    Request,
+}
+
+impl BlockedActions {
+    fn include(self, action: Action) -> bool {
+        match action {
+            Action::Borrow => self.borrowing,
+            Action::Renew => self.renewals,
+            Action::Request => self.requests,
+        }
+    }
+}
+
+/// The last days of the manual blocks that hold longest, by what they block;
+/// `None`: no such block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlockedUntil {
+    /// Check-outs.
+    pub borrowing: Option<Date>,
+    /// Renewals.
+    pub renewals: Option<Date>,
+    /// Requests.
+    pub requests: Option<Date>,
+}
+
+impl BlockedUntil {
+    fn of(self, action: Action) -> Option<Date> {
+        match action {
+            Action::Borrow => self.borrowing,
+            Action::Renew => self.renewals,
+            Action::Request => self.requests,
+        }
+    }
+}
+
 /// A patron's standing and counters, as they are at the desk.
 #[derive(Debug, Clone)]
 pub struct PatronFacts {
@@ -101,14 +145,17 @@ pub struct PatronFacts {
     pub active: bool,
     /// The last day on which the account may borrow.
     pub expiration_date: Option<Date>,
-    /// The last day of the manual block that holds longest, of those that
-    /// block this action.
-    pub blocked_until: Option<Date>,
+    /// The manual blocks.
+    pub blocked_until: BlockedUntil,
     /// Items out.
     pub open_loans: i32,
     /// Of these, overdue.
     pub overdue_loans: i32,
-    /// Of these, lost.
+    /// Of these, recalled.
+    pub overdue_recalls: i32,
+    /// When the recalled item was due that is overdue longest.
+    pub recall_due_at: Option<Timestamp>,
+    /// Items out and lost.
     pub lost_loans: i32,
     /// What is owed.
     pub balance: Option<Money>,
@@ -116,10 +163,11 @@ pub struct PatronFacts {
     pub limits: Option<PatronLimits>,
 }
 
-/// What is against the patron, whatever the action.
+/// What is against the patron who wants to do something, whatever the item.
+/// `now` is the desk's time: its date decides.
 #[must_use]
-pub fn patron_blocks(patron: &PatronFacts, today: Date) -> Vec<Block> {
-    let mut blocks = Vec::new();
+pub fn patron_blocks(patron: &PatronFacts, action: Action, now: &Zoned) -> Vec<Block> {
+    let (today, mut blocks) = (now.date(), Vec::new());
     if !patron.active {
         blocks.push(Block::beyond_staff(
             "PATRON_INACTIVE",
@@ -132,30 +180,73 @@ pub fn patron_blocks(patron: &PatronFacts, today: Date) -> Vec<Block> {
             format!("the patron's account expired on {last}"),
         ));
     }
-    if patron.blocked_until.is_some_and(|until| until >= today) {
+    let blocked_until = patron.blocked_until.of(action);
+    if blocked_until.is_some_and(|until| until >= today) {
         blocks.push(Block::new("MANUAL_BLOCK", "staff blocked the patron"));
     }
-    let Some(limits) = &patron.limits else {
-        return blocks;
-    };
-    if exceeds(patron.overdue_loans, limits.max_overdue) {
-        let (count, most) = (patron.overdue_loans, limits.max_overdue);
-        blocks.push(Block::new(
+    if let Some(limits) = &patron.limits {
+        blocks.extend(automated_blocks(patron, limits, action, now));
+    }
+    blocks
+}
+
+/// The six automated conditions.
+fn automated_blocks(
+    patron: &PatronFacts,
+    limits: &PatronLimits,
+    action: Action,
+    now: &Zoned,
+) -> Vec<Block> {
+    let by = &limits.blocks;
+    let recall_overdue_days = recall_overdue_days(patron, now);
+    // One more would be out; who only keeps or asks takes none.
+    let out = patron.open_loans + i32::from(action == Action::Borrow);
+    let (most_out, most_days) = (limits.max_loans, limits.max_recall_overdue_days);
+    let count =
+        |what: &str, count: i32, most: i32| format!("{count} items are {what}, {most} are allowed");
+    let counted = [
+        (
+            exceeds(patron.overdue_loans, limits.max_overdue) && by.overdue.include(action),
             "MAX_OVERDUE",
-            format!("{count} items are overdue, {most} are allowed"),
-        ));
-    }
-    if exceeds(patron.lost_loans, limits.max_lost) {
-        let (count, most) = (patron.lost_loans, limits.max_lost);
-        blocks.push(Block::new(
+            count("overdue", patron.overdue_loans, limits.max_overdue),
+        ),
+        (
+            exceeds(patron.overdue_recalls, limits.max_overdue_recalls)
+                && by.overdue_recalls.include(action),
+            "MAX_OVERDUE_RECALLS",
+            count(
+                "overdue and recalled",
+                patron.overdue_recalls,
+                limits.max_overdue_recalls,
+            ),
+        ),
+        (
+            exceeds(recall_overdue_days, most_days) && by.recall_overdue_days.include(action),
+            "MAX_RECALL_OVERDUE",
+            format!(
+                "a recalled item is {recall_overdue_days} days overdue, {most_days} are allowed"
+            ),
+        ),
+        (
+            exceeds(patron.lost_loans, limits.max_lost) && by.lost.include(action),
             "MAX_LOST",
-            format!("{count} items are lost, {most} are allowed"),
-        ));
-    }
+            count("lost", patron.lost_loans, limits.max_lost),
+        ),
+        (
+            exceeds(out, most_out) && by.loans.include(action),
+            "MAX_LOANS",
+            count("out", patron.open_loans, most_out),
+        ),
+    ];
+    let standing = counted.into_iter().filter(|(stands, _, _)| *stands);
+    let mut blocks: Vec<Block> = standing
+        .map(|(_, reason, description)| Block::new(reason, description))
+        .collect();
     if let (Some(balance), Some(most)) = (patron.balance, limits.max_balance)
         // A district keeps its books in one currency.
         && balance.currency() == most.currency()
         && balance.amount() > most.amount()
+        && by.balance.include(action)
     {
         blocks.push(Block::new(
             "MAX_BALANCE",
@@ -165,41 +256,40 @@ pub fn patron_blocks(patron: &PatronFacts, today: Date) -> Vec<Block> {
     blocks
 }
 
+/// For how many days the recalled item is overdue that is so longest, by the
+/// desk's calendar.
+fn recall_overdue_days(patron: &PatronFacts, now: &Zoned) -> i32 {
+    let Some(due_at) = patron.recall_due_at else {
+        return 0;
+    };
+    let due = due_at.to_zoned(now.time_zone().clone()).date();
+    // Two dates of the calendar's range are never more days apart.
+    now.date()
+        .since(due)
+        .map_or(0, |span| span.get_days().max(0))
+}
+
 fn exceeds(count: i32, most: i32) -> bool {
     most > 0 && count > most
 }
 
-/// What the limits say against one more item.
+/// What the loan policy's limit says against one more item.
 #[must_use]
-pub fn limit_blocks(
-    patron: &PatronFacts,
-    terms: &LoanTerms,
-    loans_under_policy: i32,
-) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    if let Some(limits) = &patron.limits
-        && exceeds(patron.open_loans + 1, limits.max_loans)
-    {
-        let (count, most) = (patron.open_loans, limits.max_loans);
-        blocks.push(Block::new(
-            "MAX_LOANS",
-            format!("{count} items are out, {most} are allowed"),
-        ));
+pub fn limit_blocks(terms: &LoanTerms, loans_under_policy: i32) -> Vec<Block> {
+    let most = terms.item_limit;
+    if !exceeds(loans_under_policy + 1, most) {
+        return Vec::new();
     }
-    if exceeds(loans_under_policy + 1, terms.item_limit) {
-        let most = terms.item_limit;
-        blocks.push(Block::new(
-            "ITEM_LIMIT",
-            format!("{loans_under_policy} items of this kind are out, {most} are allowed"),
-        ));
-    }
-    blocks
+    vec![Block::new(
+        "ITEM_LIMIT",
+        format!("{loans_under_policy} items of this kind are out, {most} are allowed"),
+    )]
 }
 
 /// That the patron had the item only just now, and may have it again from an
 /// instant.
 #[must_use]
-pub fn too_soon(from: jiff::Timestamp) -> Block {
+pub fn too_soon(from: Timestamp) -> Block {
     Block::new(
         "BORROWED_JUST_NOW",
         format!("the patron had this item only just now, and may have it again from {from:.0}"),

@@ -12,7 +12,10 @@ use super::block::{self, OverriddenBlock, Override};
 use super::ledger::{self, ActionRecord};
 use super::model::{Facts, Loan, kinds, moment};
 use super::store::{self, AtCheckOut, CheckOutFacts, Desk, ItemAtDesk, PatronAtDesk};
-use super::{calendar, comment, due_date, event, item_not_found, nobody_for_themselves, permit};
+use super::{
+    calendar, comment, due_date, event, item_not_found, nobody_for_themselves, patron_not_found,
+    permit,
+};
 use crate::error::Error;
 use crate::known::LoanPolicies;
 use crate::projection::lookup::Answer;
@@ -116,12 +119,6 @@ pub async fn check_out(
     }
 }
 
-fn patron_not_found(answer: Answer) -> Error {
-    Error::PatronNotFound {
-        owner_reached: answer != Answer::Unreachable,
-    }
-}
-
 /// The answer to a repeated check-out.
 async fn lent_before(connection: &mut PgConnection, loan_id: Uuid) -> Result<CheckedOut, Error> {
     let loan = store::find(connection, loan_id)
@@ -171,7 +168,8 @@ async fn lend(
     // In the last second of its due day a loan would be due before it began.
     let due_at = due_date::due_at(&policies.loan.terms, at, item.requested, &calendar)
         .filter(|due_at| *due_at > at);
-    let mut blocks = check_out_blocks(&item, &patron, &policies, due_at, calendar.date_of(at));
+    let here = at.to_zoned(calendar.zone.clone());
+    let mut blocks = check_out_blocks(&item, &patron, &policies, due_at, &here);
     let agreement = policies.loan.terms.agreement.clone();
     if !agreement.is_empty() && agreement != request.accepted_agreement {
         blocks.push(block::agreement_needed(&agreement));
@@ -280,14 +278,14 @@ fn check_out_blocks(
     patron: &PatronAtDesk,
     policies: &LoanPolicies,
     due_at: Option<Timestamp>,
-    today: jiff::civil::Date,
+    now: &jiff::Zoned,
 ) -> Vec<block::Block> {
     let terms = &policies.loan.terms;
     let status = ItemStatus::try_from(item.status).unwrap_or_default();
     let counted = kinds(&policies.loan.code, &item.material_type, &item.loan_type);
     let loans_under = patron.loans_of(&terms.limited_kind(counted));
-    let mut blocks = block::patron_blocks(&patron.facts, today);
-    blocks.extend(block::limit_blocks(&patron.facts, terms, loans_under));
+    let mut blocks = block::patron_blocks(&patron.facts, block::Action::Borrow, now);
+    blocks.extend(block::limit_blocks(terms, loans_under));
     blocks.extend(block::item_blocks(status, terms, due_at.is_some()));
     blocks
 }

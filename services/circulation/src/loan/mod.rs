@@ -26,8 +26,9 @@ use uuid::Uuid;
 use crate::Circulation;
 use crate::error::Error;
 use crate::projection::lookup::Answer;
+use crate::service_point;
 use crate::service_point::calendar::Calendar;
-use block::Override;
+use block::{Action, Block, Override};
 use model::Loan;
 use store::Desk;
 
@@ -47,6 +48,39 @@ pub async fn get(circulation: &Circulation, id: Uuid) -> Result<Loan, Error> {
     store::find(&mut connection, id)
         .await?
         .ok_or(Error::LoanNotFound)
+}
+
+/// What stands against a patron who wants to do something at a service point.
+///
+/// # Errors
+/// [`Error::PatronNotFound`], [`Error::ServicePointNotFound`].
+pub async fn patron_blocks(
+    circulation: &Circulation,
+    call: &Call,
+    patron_id: Uuid,
+    action: Action,
+    service_point_id: Uuid,
+) -> Result<Vec<Block>, Error> {
+    let mut connection = circulation.database.pool().acquire().await?;
+    let desk = store::find_desk(&mut connection, service_point_id).await?;
+    let desk = desk.ok_or(Error::ServicePointNotFound)?;
+    call.permit_at(&desk.institution_code, &desk.library_code)?;
+    let zone = service_point::time_zone(&desk.time_zone)?;
+    let now = circulation.clock.now().to_zoned(zone);
+    if let Some(patron) = store::find_patron_facts(&mut connection, patron_id).await? {
+        return Ok(block::patron_blocks(&patron, action, &now));
+    }
+    drop(connection);
+    match circulation.lookup.patron_by_id(patron_id).await? {
+        Answer::Learnt => {}
+        answer => return Err(patron_not_found(answer)),
+    }
+    let mut connection = circulation.database.pool().acquire().await?;
+    let patron = store::find_patron_facts(&mut connection, patron_id).await?;
+    let patron = patron.ok_or(Error::PatronNotFound {
+        owner_reached: true,
+    })?;
+    Ok(block::patron_blocks(&patron, action, &now))
 }
 
 /// Lists a patron's or an item's loans, newest first, before one.
@@ -123,8 +157,9 @@ fn permit(
 }
 
 pub(crate) fn nobody_for_themselves(call: &Call, patron_id: Uuid) -> Result<(), Error> {
+    // As ids: upper case or another notation is the same person.
     let own = call.caller.subject().strip_prefix("patron:");
-    if own.is_some_and(|own| own == patron_id.to_string()) {
+    if own.is_some_and(|own| Uuid::try_parse(own.trim()).is_ok_and(|own| own == patron_id)) {
         return Err(Error::OwnAccount);
     }
     Ok(())
@@ -177,6 +212,12 @@ async fn tell(
     let caused = |event: NewEvent| event.caused_by(call.trace_parent.clone());
     let events: Vec<NewEvent> = events.into_iter().map(caused).collect();
     append(transaction, &events).await
+}
+
+fn patron_not_found(answer: Answer) -> Error {
+    Error::PatronNotFound {
+        owner_reached: answer != Answer::Unreachable,
+    }
 }
 
 fn item_not_found(answer: Answer) -> Error {

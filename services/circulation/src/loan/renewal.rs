@@ -11,9 +11,11 @@ use super::block::{self, OverriddenBlock, Override};
 use super::ledger::{self, ActionRecord};
 use super::model::Loan;
 use super::{
-    calendar_of, comment, due_date, event, fine, nobody_for_themselves, permit, store, tell,
+    calendar_of, comment, due_date, event, fine, nobody_for_themselves, patron_not_found, permit,
+    store, tell,
 };
 use crate::error::Error;
+use crate::projection::lookup::Answer;
 use crate::{Circulation, first_id};
 
 /// What is renewed and where.
@@ -51,16 +53,32 @@ pub async fn renew(
     request: &Renew,
 ) -> Result<Renewed, Error> {
     let action_id = carrel_ids::new_id();
-    let renewed = transact!(circulation.database, "renew", |transaction| {
-        let now = circulation.clock.now();
-        let claimed = claim(transaction, key, &[action_id], now).await??;
-        if let Claim::Done(ids) = claimed {
-            return renewed_before(transaction, first_id(&ids)?).await;
+    let mut asked = false;
+    loop {
+        let renewed = transact!(circulation.database, "renew", |transaction| {
+            let now = circulation.clock.now();
+            let claimed = claim(transaction, key, &[action_id], now).await??;
+            if let Claim::Done(ids) = claimed {
+                return renewed_before(transaction, first_id(&ids)?).await;
+            }
+            lend_longer(circulation, transaction, call, request, action_id, now).await
+        });
+        match renewed {
+            Ok(renewed) => {
+                circulation.wake.committed();
+                return Ok(renewed);
+            }
+            // Without the patron nothing can be held against them: ask once.
+            Err(Error::BorrowerNotFound(patron_id)) if !asked => {
+                asked = true;
+                match circulation.lookup.patron_by_id(patron_id).await? {
+                    Answer::Learnt => {}
+                    answer => return Err(patron_not_found(answer)),
+                }
+            }
+            Err(error) => return Err(error),
         }
-        lend_longer(circulation, transaction, call, request, action_id, now).await
-    })?;
-    circulation.wake.committed();
-    Ok(renewed)
+    }
 }
 
 /// The answer to a repeated renewal.
@@ -109,14 +127,15 @@ async fn lend_longer(
         .loan_policies(transaction, before.policy_ids)
         .await?;
     let calendar = calendar_of(circulation, transaction, &before).await?;
-    let patron = store::patron_for_renewal(transaction, patron_id).await?;
+    let patron = store::find_patron_facts(transaction, patron_id).await?;
+    let patron = patron.ok_or(Error::BorrowerNotFound(patron_id))?;
 
     let terms = &policies.loan.terms;
     let requested = store::is_requested(transaction, before.item_id).await?;
     let due_at = due_date::renewed_due_at(terms, before.due_at, now, requested, &calendar)
         .filter(|due_at| *due_at > before.due_at && *due_at > now);
-    let today = calendar.date_of(now);
-    let mut blocks = patron.map_or_else(Vec::new, |patron| block::patron_blocks(&patron, today));
+    let here = now.to_zoned(calendar.zone.clone());
+    let mut blocks = block::patron_blocks(&patron, block::Action::Renew, &here);
     let is_lost = before.loss.is_some();
     blocks.extend(block::renewal_blocks(
         terms,

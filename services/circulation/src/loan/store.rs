@@ -14,9 +14,10 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::block::{OverriddenBlock, PatronFacts};
+use super::block::{BlockedUntil, OverriddenBlock, PatronFacts};
 use super::model::{Facts, Loan, Loss, LossCause};
 use crate::error::Error;
+use crate::policy;
 use crate::policy::model::PatronLimits;
 use crate::policy::store::money;
 use crate::rule::AppliedRule;
@@ -131,7 +132,7 @@ pub(crate) async fn read_for_check_out(
              for update of c
          ), patron as materialized (
              select p.patron_id, p.patron_group, p.expiration_date, p.active,
-                    c.open_loans, c.overdue_loans, c.lost_loans, c.loans_by_kind
+                    c.open_loans, c.overdue_loans, c.overdue_recalls, c.lost_loans, c.loans_by_kind
              from patron_projection p join patron_circulation c on c.patron_id = p.patron_id
              where p.barcode_hmac = $2
                and (select count(*) from item) >= 0 -- the item's lock comes first
@@ -157,20 +158,35 @@ pub(crate) async fn read_for_check_out(
                 patron.patron_id as "patron_id?", patron.patron_group as "patron_group?",
                 patron.expiration_date as "expiration_date?", patron.active as "active?",
                 patron.open_loans as "open_loans?", patron.overdue_loans as "overdue_loans?",
-                patron.lost_loans as "lost_loans?",
+                patron.overdue_recalls as "overdue_recalls?", patron.lost_loans as "lost_loans?",
                 patron.loans_by_kind as "loans_by_kind?: Json<BTreeMap<String, i32>>",
-                (select max(coalesce(expiration_date, date '9999-12-31')) from block_projection block
-                 where block.patron_id = patron.patron_id and not block.lifted
-                   and block.blocks_borrowing) as "blocked_until?",
+                case when patron.overdue_recalls > 0 then (
+                    select min(due_at) from loan
+                    where patron_id = patron.patron_id and checked_in_at is null and recalled_at is not null
+                      and overdue_since is not null and loss_id is null and claimed_returned_at is null)
+                    end as "recall_due_at?",
+                block.borrowing as "borrowing_until?", block.renewals as "renewals_until?",
+                block.requests as "requests_until?",
                 balance.outstanding as "outstanding?", balance.currency as "currency?",
-                limits.max_loans as "max_loans?", limits.max_overdue as "max_overdue?",
-                limits.max_lost as "max_lost?", limits.max_balance as "max_balance?",
-                limits.max_balance_currency as "max_balance_currency?"
+                case when limits.patron_group is not null then array[limits.max_loans, limits.max_overdue,
+                    limits.max_lost, limits.max_overdue_recalls, limits.max_recall_overdue_days]
+                    end as "limit_counts?",
+                case when limits.patron_group is not null then array[limits.max_loans_blocks,
+                    limits.max_overdue_blocks, limits.max_lost_blocks, limits.max_balance_blocks,
+                    limits.max_overdue_recalls_blocks, limits.max_recall_overdue_days_blocks]
+                    end as "limit_blocks?",
+                limits.max_balance as "max_balance?", limits.max_balance_currency as "max_balance_currency?"
          from (select) nothing
          left join service_point point on point.id = $3
          left join item on true
          left join patron on true
          left join location_path path on path.location_id = item.location_id
+         left join lateral (
+             select max(coalesce(expiration_date, date '9999-12-31')) filter (where blocks_borrowing) as borrowing,
+                    max(coalesce(expiration_date, date '9999-12-31')) filter (where blocks_renewals) as renewals,
+                    max(coalesce(expiration_date, date '9999-12-31')) filter (where blocks_requests) as requests
+             from block_projection block where block.patron_id = patron.patron_id and not block.lifted
+         ) block on true
          left join balance_projection balance on balance.patron_id = patron.patron_id
          left join patron_limits limits on limits.patron_group = patron.patron_group"#,
         item_barcode,
@@ -214,17 +230,23 @@ pub(crate) async fn read_for_check_out(
             institution_code: row.institution_code,
         },
     });
-    let limits = limits(
+    let limits = group_limits(
         row.patron_group.as_deref(),
-        [row.max_loans, row.max_overdue, row.max_lost],
+        row.limit_counts.zip(row.limit_blocks),
         money(row.max_balance, row.max_balance_currency.as_deref())?,
-    );
+    )?;
     let facts = PatronFacts {
         active: row.active.unwrap_or_default(),
         expiration_date: row.expiration_date.map(jiff_sqlx::Date::to_jiff),
-        blocked_until: row.blocked_until.map(jiff_sqlx::Date::to_jiff),
+        blocked_until: BlockedUntil {
+            borrowing: row.borrowing_until.map(jiff_sqlx::Date::to_jiff),
+            renewals: row.renewals_until.map(jiff_sqlx::Date::to_jiff),
+            requests: row.requests_until.map(jiff_sqlx::Date::to_jiff),
+        },
         open_loans: row.open_loans.unwrap_or_default(),
         overdue_loans: row.overdue_loans.unwrap_or_default(),
+        overdue_recalls: row.overdue_recalls.unwrap_or_default(),
+        recall_due_at: row.recall_due_at.map(jiff_sqlx::Timestamp::to_jiff),
         lost_loans: row.lost_loans.unwrap_or_default(),
         balance: money(row.outstanding, row.currency.as_deref())?,
         limits,
@@ -252,18 +274,17 @@ fn desk_status(number: Option<i16>) -> CirculationItemStatus {
     CirculationItemStatus::try_from(number).unwrap_or_default()
 }
 
-fn limits(
+/// The limits of a group that has some.
+fn group_limits(
     patron_group: Option<&str>,
-    [max_loans, max_overdue, max_lost]: [Option<i32>; 3],
+    columns: Option<(Vec<i32>, Vec<i16>)>,
     max_balance: Option<Money>,
-) -> Option<PatronLimits> {
-    Some(PatronLimits {
-        patron_group: patron_group?.to_owned(),
-        max_loans: max_loans?,
-        max_overdue: max_overdue?,
-        max_lost: max_lost?,
-        max_balance,
-    })
+) -> Result<Option<PatronLimits>, Error> {
+    let (Some(patron_group), Some((counts, blocks))) = (patron_group, columns) else {
+        return Ok(None);
+    };
+    let limits = policy::store::limits(patron_group.to_owned(), &counts, &blocks, max_balance)?;
+    Ok(Some(limits))
 }
 
 /// Locks the item with this barcode, and reads it and the desk.
@@ -385,23 +406,37 @@ pub(crate) async fn find_desk(
     .await
 }
 
-/// What stands against a patron's renewals; `None` where the patron is not
-/// known any more.
-pub(crate) async fn patron_for_renewal(
+/// What may stand against a patron; `None` where the patron is not known.
+pub(crate) async fn find_patron_facts(
     connection: &mut PgConnection,
     patron_id: Uuid,
 ) -> Result<Option<PatronFacts>, Error> {
     let row = sqlx::query!(
         r#"select p.patron_group, p.expiration_date, p.active,
-                c.open_loans, c.overdue_loans, c.lost_loans,
-                (select max(coalesce(expiration_date, date '9999-12-31')) from block_projection block
-                 where block.patron_id = p.patron_id and not block.lifted
-                   and block.blocks_renewals) as "blocked_until?",
+                c.open_loans, c.overdue_loans, c.overdue_recalls, c.lost_loans,
+                case when c.overdue_recalls > 0 then (
+                    select min(due_at) from loan
+                    where patron_id = p.patron_id and checked_in_at is null and recalled_at is not null
+                      and overdue_since is not null and loss_id is null and claimed_returned_at is null)
+                    end as "recall_due_at?",
+                block.borrowing as "borrowing_until?", block.renewals as "renewals_until?",
+                block.requests as "requests_until?",
                 balance.outstanding as "outstanding?", balance.currency as "currency?",
-                limits.max_loans as "max_loans?", limits.max_overdue as "max_overdue?",
-                limits.max_lost as "max_lost?", limits.max_balance as "max_balance?",
-                limits.max_balance_currency as "max_balance_currency?"
+                case when limits.patron_group is not null then array[limits.max_loans, limits.max_overdue,
+                    limits.max_lost, limits.max_overdue_recalls, limits.max_recall_overdue_days]
+                    end as "limit_counts?",
+                case when limits.patron_group is not null then array[limits.max_loans_blocks,
+                    limits.max_overdue_blocks, limits.max_lost_blocks, limits.max_balance_blocks,
+                    limits.max_overdue_recalls_blocks, limits.max_recall_overdue_days_blocks]
+                    end as "limit_blocks?",
+                limits.max_balance as "max_balance?", limits.max_balance_currency as "max_balance_currency?"
          from patron_projection p join patron_circulation c on c.patron_id = p.patron_id
+         left join lateral (
+             select max(coalesce(expiration_date, date '9999-12-31')) filter (where blocks_borrowing) as borrowing,
+                    max(coalesce(expiration_date, date '9999-12-31')) filter (where blocks_renewals) as renewals,
+                    max(coalesce(expiration_date, date '9999-12-31')) filter (where blocks_requests) as requests
+             from block_projection block where block.patron_id = p.patron_id and not block.lifted
+         ) block on true
          left join balance_projection balance on balance.patron_id = p.patron_id
          left join patron_limits limits on limits.patron_group = p.patron_group
          where p.patron_id = $1"#,
@@ -413,16 +448,22 @@ pub(crate) async fn patron_for_renewal(
     Ok(Some(PatronFacts {
         active: row.active,
         expiration_date: row.expiration_date.map(jiff_sqlx::Date::to_jiff),
-        blocked_until: row.blocked_until.map(jiff_sqlx::Date::to_jiff),
+        blocked_until: BlockedUntil {
+            borrowing: row.borrowing_until.map(jiff_sqlx::Date::to_jiff),
+            renewals: row.renewals_until.map(jiff_sqlx::Date::to_jiff),
+            requests: row.requests_until.map(jiff_sqlx::Date::to_jiff),
+        },
         open_loans: row.open_loans,
         overdue_loans: row.overdue_loans,
+        overdue_recalls: row.overdue_recalls,
+        recall_due_at: row.recall_due_at.map(jiff_sqlx::Timestamp::to_jiff),
         lost_loans: row.lost_loans,
         balance: money(row.outstanding, row.currency.as_deref())?,
-        limits: limits(
+        limits: group_limits(
             Some(&row.patron_group),
-            [row.max_loans, row.max_overdue, row.max_lost],
+            row.limit_counts.zip(row.limit_blocks),
             money(row.max_balance, row.max_balance_currency.as_deref())?,
-        ),
+        )?,
     }))
 }
 

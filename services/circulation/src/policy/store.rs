@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::model::{PatronLimits, Policy, PolicyKind, Terms};
+use super::model::{BlockedActions, LimitBlocks, PatronLimits, Policy, PolicyKind, Terms};
 use crate::error::Error;
 use crate::known::CurrentPolicies;
 
@@ -198,20 +198,38 @@ pub(crate) async fn replace_limits(
     limits: &PatronLimits,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into patron_limits (patron_group, max_loans, max_overdue, max_lost, max_balance, max_balance_currency)
-         values ($1, $2, $3, $4, $5, $6)
+        "insert into patron_limits (patron_group, max_loans, max_overdue, max_lost, max_balance, max_balance_currency,
+             max_overdue_recalls, max_recall_overdue_days, max_loans_blocks, max_overdue_blocks, max_lost_blocks,
+             max_balance_blocks, max_overdue_recalls_blocks, max_recall_overdue_days_blocks)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          on conflict (patron_group) do update set
              max_loans = excluded.max_loans,
              max_overdue = excluded.max_overdue,
              max_lost = excluded.max_lost,
              max_balance = excluded.max_balance,
-             max_balance_currency = excluded.max_balance_currency",
+             max_balance_currency = excluded.max_balance_currency,
+             max_overdue_recalls = excluded.max_overdue_recalls,
+             max_recall_overdue_days = excluded.max_recall_overdue_days,
+             max_loans_blocks = excluded.max_loans_blocks,
+             max_overdue_blocks = excluded.max_overdue_blocks,
+             max_lost_blocks = excluded.max_lost_blocks,
+             max_balance_blocks = excluded.max_balance_blocks,
+             max_overdue_recalls_blocks = excluded.max_overdue_recalls_blocks,
+             max_recall_overdue_days_blocks = excluded.max_recall_overdue_days_blocks",
         limits.patron_group,
         limits.max_loans,
         limits.max_overdue,
         limits.max_lost,
         limits.max_balance.map(Money::amount),
         limits.max_balance.map(|money| money.currency().code()),
+        limits.max_overdue_recalls,
+        limits.max_recall_overdue_days,
+        limits.blocks.loans.bits(),
+        limits.blocks.overdue.bits(),
+        limits.blocks.lost.bits(),
+        limits.blocks.balance.bits(),
+        limits.blocks.overdue_recalls.bits(),
+        limits.blocks.recall_overdue_days.bits(),
     )
     .execute(connection)
     .await
@@ -224,9 +242,12 @@ pub(crate) async fn list_limits(
     limit: i64,
 ) -> Result<Vec<PatronLimits>, Error> {
     let rows = sqlx::query!(
-        "select patron_group, max_loans, max_overdue, max_lost, max_balance, max_balance_currency
+        r#"select patron_group, max_balance, max_balance_currency,
+                array[max_loans, max_overdue, max_lost, max_overdue_recalls, max_recall_overdue_days] as "counts!",
+                array[max_loans_blocks, max_overdue_blocks, max_lost_blocks, max_balance_blocks,
+                    max_overdue_recalls_blocks, max_recall_overdue_days_blocks] as "blocks!"
          from patron_limits where $1::text is null or patron_group > $1
-         order by patron_group limit $2",
+         order by patron_group limit $2"#,
         after,
         limit,
     )
@@ -234,15 +255,59 @@ pub(crate) async fn list_limits(
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(PatronLimits {
-                patron_group: row.patron_group,
-                max_loans: row.max_loans,
-                max_overdue: row.max_overdue,
-                max_lost: row.max_lost,
-                max_balance: money(row.max_balance, row.max_balance_currency.as_deref())?,
-            })
+            let balance = money(row.max_balance, row.max_balance_currency.as_deref())?;
+            limits(row.patron_group, &row.counts, &row.blocks, balance)
         })
         .collect()
+}
+
+/// Limits as statements read them: `counts` are those of loans, overdue, lost,
+/// overdue recalls and days of overdue recalls; `blocks` those of loans,
+/// overdue, lost, balance, overdue recalls and days of overdue recalls.
+pub(crate) fn limits(
+    patron_group: String,
+    counts: &[i32],
+    blocks: &[i16],
+    max_balance: Option<Money>,
+) -> Result<PatronLimits, Error> {
+    let (
+        &[
+            max_loans,
+            max_overdue,
+            max_lost,
+            max_overdue_recalls,
+            max_recall_overdue_days,
+        ],
+        &[a, b, c, d, e, f],
+    ) = (counts, blocks)
+    else {
+        return Err(Error::Unreadable(format!("the limits of {patron_group}")));
+    };
+    let [
+        loans,
+        overdue,
+        lost,
+        balance,
+        overdue_recalls,
+        recall_overdue_days,
+    ] = [a, b, c, d, e, f].map(BlockedActions::from_bits);
+    Ok(PatronLimits {
+        patron_group,
+        max_loans,
+        max_overdue,
+        max_lost,
+        max_balance,
+        max_overdue_recalls,
+        max_recall_overdue_days,
+        blocks: LimitBlocks {
+            loans,
+            overdue,
+            lost,
+            balance,
+            overdue_recalls,
+            recall_overdue_days,
+        },
+    })
 }
 
 /// An amount as two columns keep it.

@@ -15,6 +15,7 @@ use carrel_proto::patrons::v1::patron_service_client::PatronServiceClient;
 use carrel_proto::patrons::v1::{GetPatronStandingRequest, get_patron_standing_request};
 use carrel_runtime::PeerChannel;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use super::{catalog, patrons, store};
 use crate::error::Error;
@@ -41,6 +42,7 @@ pub enum Answer {
 enum Sought {
     Item(String),
     Patron([u8; 32]),
+    PatronById(Uuid),
 }
 
 /// Asks owners.
@@ -123,15 +125,31 @@ impl Lookup {
     /// # Errors
     /// The database's.
     pub async fn patron(&self, barcode_hmac: &[u8; 32]) -> Result<Answer, Error> {
-        let sought = Sought::Patron(*barcode_hmac);
+        let key = get_patron_standing_request::Key::BarcodeHmac(barcode_hmac.to_vec());
+        self.seek_patron(Sought::Patron(*barcode_hmac), key).await
+    }
+
+    /// Asks patrons for the patron with an id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn patron_by_id(&self, patron_id: Uuid) -> Result<Answer, Error> {
+        let key = get_patron_standing_request::Key::PatronId(patron_id.to_string());
+        self.seek_patron(Sought::PatronById(patron_id), key).await
+    }
+
+    async fn seek_patron(
+        &self,
+        sought: Sought,
+        key: get_patron_standing_request::Key,
+    ) -> Result<Answer, Error> {
         if let Some(answer) = self.missed_before(&sought) {
             return Ok(answer);
         }
         let generation = generation(self.database.pool(), "patrons").await?;
         let answer = match (&self.patrons, generation) {
             (Some(channel), Some(generation)) => {
-                self.learn_patron(channel.clone(), generation, barcode_hmac)
-                    .await?
+                self.learn_patron(channel.clone(), generation, key).await?
             }
             _ => Answer::Unreachable,
         };
@@ -143,9 +161,8 @@ impl Lookup {
         &self,
         channel: PeerChannel,
         generation: i64,
-        barcode_hmac: &[u8; 32],
+        key: get_patron_standing_request::Key,
     ) -> Result<Answer, Error> {
-        let key = get_patron_standing_request::Key::BarcodeHmac(barcode_hmac.to_vec());
         let request = GetPatronStandingRequest { key: Some(key) };
         let mut patrons = PatronServiceClient::new(channel);
         let told = match ask(patrons.get_patron_standing(request)).await {
