@@ -5,6 +5,7 @@
 //! - [`rule`]: the rule text, read, kept and explained;
 //! - [`loan`]: check-out, check-in, renewal;
 //! - [`equipment`]: parts that belong to an item, and damage;
+//! - [`request`]: holds, recalls, pages, and who gets what next;
 //! - [`ageing`]: what becomes overdue and lost;
 //! - [`projection`]: what is learnt from catalog, patrons and billing;
 //! - [`grpc`]: the contract's services on top of these.
@@ -18,6 +19,7 @@ pub mod loan;
 pub mod period;
 pub mod policy;
 pub mod projection;
+pub mod request;
 pub mod rule;
 pub mod service_point;
 
@@ -31,6 +33,7 @@ use carrel_proto::circulation::v1::equipment_service_server::EquipmentServiceSer
 use carrel_proto::circulation::v1::loan_service_server::LoanServiceServer;
 use carrel_proto::circulation::v1::patron_block_service_server::PatronBlockServiceServer;
 use carrel_proto::circulation::v1::policy_service_server::PolicyServiceServer;
+use carrel_proto::circulation::v1::request_service_server::RequestServiceServer;
 use carrel_proto::circulation::v1::service_point_service_server::ServicePointServiceServer;
 use carrel_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
 use carrel_runtime::{Assembly, BarcodeKey, Clock, Context, Definition, StartError};
@@ -170,6 +173,9 @@ fn assemble(context: &Context) -> Result<Assembly, StartError> {
             grpc::CirculationRuleRpcs(circulation.clone()),
         ))
         .serve(EquipmentServiceServer::new(grpc::EquipmentRpcs(
+            circulation.clone(),
+        )))
+        .serve(RequestServiceServer::new(grpc::RequestRpcs(
             circulation.clone(),
         )))
         .serve(PatronBlockServiceServer::new(grpc::PatronBlockRpcs(

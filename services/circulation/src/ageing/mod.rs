@@ -17,6 +17,7 @@ use crate::loan::event;
 use crate::loan::fine::lost_fees;
 use crate::loan::model::{Loss, LossCause};
 use crate::period::second_of;
+use crate::request;
 
 /// Who ages, in a loan's history.
 const ACTOR: &str = "service:circulation";
@@ -71,6 +72,7 @@ pub async fn run(circulation: &Circulation) -> Result<Aged, Error> {
             break;
         }
     }
+    request::ageing::run(circulation).await?;
     if aged != Aged::default() {
         let Aged {
             overdue_count,
@@ -90,7 +92,10 @@ pub async fn run_until(circulation: Circulation, shutdown: CancellationToken) {
         }
         let now = circulation.clock.now();
         let outcome = async {
-            if store::is_anything_due(circulation.database.pool(), second_of(now)).await? {
+            let pool = circulation.database.pool();
+            if store::is_anything_due(pool, second_of(now)).await?
+                || request::ageing::is_anything_due(pool, now).await?
+            {
                 run(&circulation).await?;
             }
             Ok::<_, Error>(())

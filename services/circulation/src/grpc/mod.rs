@@ -4,6 +4,7 @@ mod equipment;
 mod loan;
 mod patron_block;
 mod policy;
+mod request;
 mod rule;
 mod service_point;
 
@@ -18,6 +19,7 @@ pub use equipment::EquipmentRpcs;
 pub use loan::LoanRpcs;
 pub use patron_block::PatronBlockRpcs;
 pub use policy::PolicyRpcs;
+pub use request::RequestRpcs;
 pub use rule::CirculationRuleRpcs;
 pub use service_point::ServicePointRpcs;
 

@@ -7,6 +7,7 @@ use carrel_runtime::wire::to_timestamp;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::check_in::Slip;
 use super::fine::{LostFees, Refund};
 use super::model::{Facts, Loan, LossCause};
 use crate::rule::AppliedRule;
@@ -81,6 +82,18 @@ impl From<Loan> for wire::Loan {
             building_use: loan.building_use,
             accepted_agreement: loan.accepted_agreement,
             facts: Some(loan.facts.into()),
+        }
+    }
+}
+
+impl From<Slip> for wire::Slip {
+    fn from(slip: Slip) -> Self {
+        Self {
+            kind: slip.kind.into(),
+            request_id: text(slip.request_id),
+            destination_service_point_id: text(slip.destination_service_point_id),
+            destination_library_code: slip.destination_library_code,
+            hold_shelf_expires_at: slip.hold_shelf_expires_at.map(to_timestamp),
         }
     }
 }

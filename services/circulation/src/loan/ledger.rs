@@ -124,6 +124,9 @@ pub(crate) struct CheckInRecord<'a> {
     pub next_step: i32,
     pub destination_library_code: &'a str,
     pub in_house_use: bool,
+    /// The request that it goes to.
+    pub request_id: Option<Uuid>,
+    pub destination_service_point_id: Option<Uuid>,
 }
 
 /// Writes that an item came over the desk.
@@ -134,8 +137,8 @@ pub(crate) async fn arrive(
     sqlx::query!(
         "insert into check_in (
              id, item_id, loan_id, service_point_id, occurred_at, next_step, destination_library_code,
-             in_house_use)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+             in_house_use, request_id, destination_service_point_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         record.id,
         record.item_id,
         record.loan_id,
@@ -144,6 +147,8 @@ pub(crate) async fn arrive(
         number(record.next_step),
         record.destination_library_code,
         record.in_house_use,
+        record.request_id,
+        record.destination_service_point_id,
     )
     .execute(connection)
     .await

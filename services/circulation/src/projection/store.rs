@@ -111,7 +111,12 @@ pub(crate) async fn put_items(
                  as told (item_id, barcode, status, material_type, loan_type,
                      location_id, price, price_currency, revision, record_id, call_number_class)
          ), own as (
-             insert into item_circulation (item_id) select item_id from told order by item_id
+             -- A new copy of a title that somebody waits for may fill a request.
+             insert into item_circulation (item_id, requested)
+             select item_id, exists (
+                 select from patron_request request
+                 where request.record_id = told.record_id and request.closed_at is null)
+             from told order by item_id
              on conflict do nothing
          )
          insert into item_projection (item_id, barcode, status, material_type, loan_type,

@@ -10,6 +10,7 @@ mod owner;
 mod projection;
 mod refused;
 mod renewal;
+mod request;
 mod rules;
 mod rules_tried;
 mod rules_validated;
