@@ -166,6 +166,16 @@ impl Desk {
         self.policies_and_rules().await;
     }
 
+    /// A second desk, in library ALD-NORTH.
+    pub async fn north_point(&self) -> String {
+        let request = CreateServicePointRequest {
+            service_point: Some(service_point("ALD-NORTH-DESK", "ALD-NORTH")),
+            request_id: id(),
+        };
+        let made = self.points().create_service_point(request).await.unwrap();
+        made.into_inner().service_point.unwrap().id
+    }
+
     /// College ALD with libraries ALD-MAIN and ALD-NORTH.
     async fn places(&self) {
         use LocationUnitKind::{Campus, Institution, Library, Location};

@@ -14,4 +14,5 @@ mod request;
 mod rules;
 mod rules_tried;
 mod rules_validated;
+mod request_crowd;
 mod set_up;
