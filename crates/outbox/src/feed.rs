@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// The shortest time between the starts of two runs. Commits meanwhile share
 /// the next run.
-const PACE: Duration = Duration::from_millis(10);
+const PACE: Duration = Duration::from_millis(20);
 
 /// How often a run that another replica was in the way of is tried again
 /// before the next poll.
