@@ -4,9 +4,13 @@
 mod ageing;
 mod check_in;
 mod check_out;
+mod closing;
 mod desk;
+mod equipment;
+mod hourly;
 mod limits;
 mod owner;
+mod policy;
 mod projection;
 mod refused;
 mod renewal;

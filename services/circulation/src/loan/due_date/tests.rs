@@ -438,6 +438,14 @@ fn rolling_loans_are_due_when_the_table_says() {
 }
 
 #[test]
+fn short_loans_are_due_on_whole_seconds() {
+    let calendar = college();
+    let made = at(&calendar, "2026-09-01T10:00") + SignedDuration::from_millis(750);
+    let due = due_at(&rolling(2, Hours, Keep), made, &calendar).unwrap();
+    assert_eq!(local(&calendar, due), "2026-09-01T12:00:00");
+}
+
+#[test]
 fn the_night_when_clocks_go_back_has_twenty_five_hours() {
     let calendar = college();
     let made = at(&calendar, "2026-10-31T12:00");
