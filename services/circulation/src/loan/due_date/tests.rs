@@ -1206,6 +1206,8 @@ fn any_moment() -> impl Strategy<Value = Timestamp> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
     #[test]
     fn a_loan_is_never_due_before_it_was_made(terms in any_terms(), made in any_moment()) {
         let calendar = college();
@@ -1260,6 +1262,7 @@ proptest! {
         let terms = LoanTerms {
             alternate_period_when_requested: Some(alternate),
             closed_library_due_date: closed,
+            overnight: None,
             ..terms
         };
         let calendar = college();
