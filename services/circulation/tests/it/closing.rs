@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use carrel_proto::circulation::v1::*;
 use carrel_testkit::eventually;
+use tokio::task::JoinSet;
 use tonic::Status;
 
 use crate::desk::*;
@@ -678,4 +679,54 @@ async fn an_overdue_loan_that_fell_due_in_the_closing_is_overdue_no_more() {
     assert_eq!(student_counters().await, (1, 0));
     desk.wait_until("2026-09-18T10:00:00");
     assert_eq!(desk.check_in("30000").await.unwrap().overdue_fine, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_lent_while_a_library_closes_is_due_outside_the_closing() {
+    let (desk, _) = with_loans(4).await;
+    let mut crowd = JoinSet::new();
+    for number in 0..40 {
+        let (barcode, patron) = (format!("5{number:04}"), format!("C{number}"));
+        desk.book(&barcode).await;
+        desk.student(&patron).await;
+        let (mut loans, lending) = (desk.loans(), desk.lending(&barcode, &patron));
+        crowd.spawn(async move { loans.check_out(lending).await.unwrap() });
+    }
+    // While the desk goes on lending, no preview holds for long; a second member
+    // of staff closes at the same time.
+    let close_somehow = async || loop {
+        let looked = match preview(&desk, smoke(&desk)).await {
+            Ok(looked) => looked.fingerprint,
+            Err(refused) => return reason::<()>(Err(refused)),
+        };
+        match close(&desk, smoke(&desk), looked).await {
+            Ok(made) => return made.closing.unwrap().id,
+            Err(refused) if refused.code() == tonic::Code::Aborted => {}
+            Err(refused) => return reason::<()>(Err(refused)),
+        }
+    };
+    let both = tokio::join!(close_somehow(), close_somehow());
+    let (first, second) = both;
+    let closing = match (first.as_str(), second.as_str()) {
+        ("CLOSINGS_OVERLAP", id) | (id, "CLOSINGS_OVERLAP") => id.to_owned(),
+        _ => panic!("{first} {second}"),
+    };
+    crowd.join_all().await;
+    eventually("every due date is outside", PATIENCE, async || {
+        let inside: i64 = sqlx::query_scalar(
+            "select count(*) from loan
+             where due_at >= '2026-09-14T19:00:00Z' and due_at < '2026-09-18T07:00:00Z'",
+        )
+        .fetch_one(&desk.database.pool)
+        .await
+        .unwrap();
+        let (total, moved, _) = progress(&desk, &closing).await;
+        (inside == 0 && total == moved).then_some(())
+    })
+    .await;
+    let told = told_moves(&desk).await;
+    assert!(
+        told.len() >= 4 && told.values().all(|times| *times == 1),
+        "{told:?}"
+    );
 }
