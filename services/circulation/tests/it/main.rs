@@ -7,6 +7,7 @@ mod check_out;
 mod desk;
 mod limits;
 mod owner;
+mod patron_block;
 mod projection;
 mod refused;
 mod renewal;
