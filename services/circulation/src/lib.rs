@@ -6,6 +6,8 @@
 //! - [`loan`]: check-out, check-in, renewal;
 //! - [`equipment`]: parts that belong to an item, and damage;
 //! - [`ageing`]: what becomes overdue and lost;
+//! - [`privacy`]: whose a loan was is forgotten;
+//! - [`statistic`]: counts of what happened;
 //! - [`projection`]: what is learnt from catalog, patrons and billing;
 //! - [`grpc`]: the contract's services on top of these.
 
@@ -17,9 +19,11 @@ mod known;
 pub mod loan;
 pub mod period;
 pub mod policy;
+pub mod privacy;
 pub mod projection;
 pub mod rule;
 pub mod service_point;
+pub mod statistic;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +35,9 @@ use carrel_proto::circulation::v1::equipment_service_server::EquipmentServiceSer
 use carrel_proto::circulation::v1::loan_service_server::LoanServiceServer;
 use carrel_proto::circulation::v1::patron_block_service_server::PatronBlockServiceServer;
 use carrel_proto::circulation::v1::policy_service_server::PolicyServiceServer;
+use carrel_proto::circulation::v1::privacy_service_server::PrivacyServiceServer;
 use carrel_proto::circulation::v1::service_point_service_server::ServicePointServiceServer;
+use carrel_proto::circulation::v1::statistic_service_server::StatisticServiceServer;
 use carrel_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
 use carrel_runtime::{Assembly, BarcodeKey, Clock, Context, Definition, StartError};
 use sqlx::migrate::Migrator;
@@ -48,12 +54,13 @@ use projection::patrons::PatronsProjection;
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// What it may ask its peers.
-const PEER_PERMISSIONS: [&str; 5] = [
+const PEER_PERMISSIONS: [&str; 6] = [
     "events.subscribe",
     "catalog.items.read",
     "catalog.location-units.read",
     "patrons.standings.read",
     "billing.balances.read",
+    "billing.accounts.read",
 ];
 
 /// What the circulation service is told when it starts.
@@ -173,6 +180,12 @@ fn assemble(context: &Context) -> Result<Assembly, StartError> {
             circulation.clone(),
         )))
         .serve(PatronBlockServiceServer::new(grpc::PatronBlockRpcs(
+            circulation.clone(),
+        )))
+        .serve(PrivacyServiceServer::new(grpc::PrivacyRpcs(
+            circulation.clone(),
+        )))
+        .serve(StatisticServiceServer::new(grpc::StatisticRpcs(
             circulation.clone(),
         )))
         .serve(LoanServiceServer::new(grpc::LoanRpcs(circulation)))

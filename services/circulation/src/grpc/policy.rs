@@ -3,17 +3,16 @@
 use carrel_proto::circulation::v1::policy_service_server::PolicyService;
 use carrel_proto::circulation::v1::{
     BlockedActions as WireActions, ClosedLibraryDueDate as WireClosed, CreateLoanPolicyRequest,
-    CreateLoanPolicyResponse,
-    CreateLostItemPolicyRequest, CreateLostItemPolicyResponse, CreateOverdueFinePolicyRequest,
-    CreateOverdueFinePolicyResponse, FixedDueDate as WireFixed, GetLoanPolicyRequest,
-    GetLoanPolicyResponse, GetLostItemPolicyRequest, GetLostItemPolicyResponse,
-    GetOverdueFinePolicyRequest, GetOverdueFinePolicyResponse, ItemLimitScope as WireScope,
-    ListLoanPoliciesRequest, ListLoanPoliciesResponse, ListLostItemPoliciesRequest,
-    ListLostItemPoliciesResponse, ListOverdueFinePoliciesRequest, ListOverdueFinePoliciesResponse,
-    ListPatronLimitsRequest, ListPatronLimitsResponse, LoanCategory, LoanPolicy as WireLoan,
-    LoanProfile as WireProfile, LostItemPolicy as WireLost, OverdueFinePolicy as WireFine,
-    PatronLimits as WireLimits, RenewFrom as WireRenewFrom, SetPatronLimitsRequest,
-    SetPatronLimitsResponse,
+    CreateLoanPolicyResponse, CreateLostItemPolicyRequest, CreateLostItemPolicyResponse,
+    CreateOverdueFinePolicyRequest, CreateOverdueFinePolicyResponse, FixedDueDate as WireFixed,
+    GetLoanPolicyRequest, GetLoanPolicyResponse, GetLostItemPolicyRequest,
+    GetLostItemPolicyResponse, GetOverdueFinePolicyRequest, GetOverdueFinePolicyResponse,
+    ItemLimitScope as WireScope, ListLoanPoliciesRequest, ListLoanPoliciesResponse,
+    ListLostItemPoliciesRequest, ListLostItemPoliciesResponse, ListOverdueFinePoliciesRequest,
+    ListOverdueFinePoliciesResponse, ListPatronLimitsRequest, ListPatronLimitsResponse,
+    LoanCategory, LoanPolicy as WireLoan, LoanProfile as WireProfile, LostItemPolicy as WireLost,
+    OverdueFinePolicy as WireFine, PatronLimits as WireLimits, RenewFrom as WireRenewFrom,
+    SetPatronLimitsRequest, SetPatronLimitsResponse,
 };
 use carrel_runtime::wire::{self, required};
 use carrel_runtime::{Call, Refusal, page};
@@ -25,8 +24,8 @@ use crate::Circulation;
 use crate::policy;
 use crate::policy::model::{
     BlockedActions, Category, ClosedLibraryDueDate, FineTerms, FixedDueDate, ItemLimitScope,
-    LimitBlocks, LoanProfile,
-    LoanTerms, LostTerms, Overnight, PatronLimits, Policy, RenewFrom, Terms,
+    LimitBlocks, LoanProfile, LoanTerms, LostTerms, Overnight, PatronLimits, Policy, RenewFrom,
+    Terms,
 };
 
 /// Serves policies and patron limits.

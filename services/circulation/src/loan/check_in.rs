@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::ledger::{self, ActionRecord, CheckInRecord};
+use super::ledger::{self, ActionRecord, CheckInRecord, InHouseFacts};
 use super::model::{Loan, moment, next_step};
 use super::{
     calendar_of, event, fine, item_not_found, nobody_for_themselves, permit, reborrow, store, tell,
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::known::LoanPolicies;
 use crate::projection::lookup::Answer;
 use crate::service_point::calendar::Calendar;
-use crate::{Circulation, first_id};
+use crate::{Circulation, ageing, first_id};
 
 /// What comes back and where.
 #[derive(Debug)]
@@ -125,7 +125,9 @@ async fn take_back(
     let home = item.path.library_code.as_deref();
     let (next_step, destination) = next_step(status, home, &desk.library_code);
     let destination = destination.unwrap_or_default();
-    let in_house_use = item.open_loan_id.is_none() && next_step != NextStep::AskCatalog;
+    let was_paid_for = item.desk_status == CirculationItemStatus::LostAndPaid;
+    let in_house_use =
+        item.open_loan_id.is_none() && next_step != NextStep::AskCatalog && !was_paid_for;
     let arrival = CheckInRecord {
         id: check_in_id,
         item_id: item.item_id,
@@ -135,10 +137,15 @@ async fn take_back(
         next_step: next_step.into(),
         destination_library_code: &destination,
         in_house_use,
+        facts: InHouseFacts::of(&item, &desk),
     };
     let (loan, overdue_fine) = match item.open_loan_id {
         None => {
             ledger::arrive(transaction, &arrival).await?;
+            if was_paid_for {
+                let found = ageing::take_back(circulation, transaction, item.item_id, at).await?;
+                tell(transaction, call, found).await?;
+            }
             (None, None)
         }
         Some(loan_id) => {

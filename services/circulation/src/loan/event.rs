@@ -153,6 +153,15 @@ pub(crate) fn aged_to_lost(loan: &Loan, fees: LostFees) -> Option<NewEvent> {
     Some(NewEvent::of(loan.id, &message, loss.at))
 }
 
+/// A loan's patron was cut.
+pub(crate) fn loan_anonymised(loan_id: Uuid, revision: i64, at: Timestamp) -> NewEvent {
+    let message = wire::LoanAnonymised {
+        loan_id: loan_id.to_string(),
+        revision,
+    };
+    NewEvent::of(loan_id, &message, at)
+}
+
 /// A lost item came back.
 pub(crate) fn lost_item_returned(
     loss_id: Uuid,
