@@ -66,3 +66,11 @@ create index loan_checked_out_at on loan (checked_out_at);
 create index loan_action_renewed on loan_action (occurred_at) where action in (3, 4);
 create index check_in_used_in_house on check_in (occurred_at) where in_house_use;
 drop index check_in_in_house_use;
+
+-- Closed requests lose their patron, too; whether that was looked at and the
+-- patron asked to have it kept.
+alter table patron_request
+    add column kept_as_history boolean not null default false;
+create index patron_request_to_anonymise on patron_request (closed_at)
+    where closed_at is not null and patron_id is not null and not kept_as_history;
+create index patron_request_kept_as_history on patron_request (patron_id) where kept_as_history;

@@ -149,6 +149,59 @@ pub enum Error {
     /// Statistics of too long a span.
     #[error("must be at most five years after `from`")]
     SpanTooLong,
+    /// A service point for pick-ups says how long they wait.
+    #[error("is needed where requests are picked up")]
+    HoldShelfPeriodMissing,
+    /// There is no such request.
+    #[error("there is no such request")]
+    RequestNotFound,
+    /// The request was closed.
+    #[error("the request is closed")]
+    RequestClosed,
+    /// Reasons against a request.
+    #[error("the request is blocked")]
+    RequestBlocked(Vec<Block>),
+    /// The patron has an open request for the title.
+    #[error("the patron has an open request for this title")]
+    RequestAlreadyOpen,
+    /// A copy is kept for the request already.
+    #[error("a copy is kept for the request already")]
+    RequestInFulfilment,
+    /// The request policy names other pick-up points.
+    #[error("the request policy does not allow it to be picked up there")]
+    PickupNotAllowed,
+    /// The request is not the one that was looked at.
+    #[error("the request was changed in the meantime; look at it first")]
+    RequestChanged,
+    /// As many wait for the title as there may.
+    #[error("1,000 requests wait for this title; no more are taken")]
+    QueueFull,
+    /// The queue is not the one that was looked at.
+    #[error("the queue was changed in the meantime; look at it first")]
+    QueueChanged,
+    /// An order that is not one of the whole queue.
+    #[error("must name each open request of the title once")]
+    QueueOrderMalformed,
+    /// The rules name a request policy that was never made.
+    #[error("the circulation rules name the request policy \"{0}\", which was never made")]
+    RequestPolicyMissing(String),
+    /// No item of such a title is known.
+    #[error("no item of such a title is known")]
+    RecordNotFound,
+    /// The service point takes no pick-ups.
+    #[error("is not a service point that takes pick-ups")]
+    PickupNotOffered,
+    /// A request that would end before it begins.
+    #[error("is not in the future")]
+    ExpiresInPast,
+    /// A suspension that ends before it begins.
+    #[error("must come after suspended_from, which it needs")]
+    SuspensionMalformed,
+    /// Overriding a block on a request needs its own permission.
+    #[error(
+        "overriding a block needs the permission circulation.requests.override in this library"
+    )]
+    RequestOverrideDenied,
     /// The request id was used before.
     #[error(transparent)]
     RequestReused(#[from] RequestReused),
@@ -175,6 +228,7 @@ impl From<sqlx::Error> for Error {
             Some("service_point_code_key") => Self::ServicePointCodeTaken,
             Some("loan_open_item_key") => Self::ItemAlreadyOnLoan,
             Some("item_damage_loan_key") => Self::DamageAlreadyReported,
+            Some("patron_request_open_key") => Self::RequestAlreadyOpen,
             _ => Self::Database(error),
         }
     }
@@ -282,6 +336,33 @@ impl Error {
             ),
             Self::DatesOutOfOrder => Refusal::field("to", "DATES_OUT_OF_ORDER", text),
             Self::SpanTooLong => Refusal::field("to", "SPAN_TOO_LONG", text),
+            Self::HoldShelfPeriodMissing => {
+                Refusal::field("hold_shelf_period", "HOLD_SHELF_PERIOD_MISSING", text)
+            }
+            Self::RequestNotFound => missing("REQUEST_NOT_FOUND"),
+            Self::RequestClosed => state("REQUEST_CLOSED"),
+            Self::RequestBlocked(blocks) => blocked("REQUEST_BLOCKED", text, blocks),
+            Self::RequestAlreadyOpen => {
+                Refusal::new(Code::AlreadyExists, "REQUEST_ALREADY_OPEN", text)
+            }
+            Self::RequestInFulfilment => state("REQUEST_IN_FULFILMENT"),
+            Self::PickupNotAllowed => state("PICKUP_NOT_ALLOWED"),
+            Self::RequestChanged => Refusal::new(Code::Aborted, "REQUEST_CHANGED", text),
+            Self::QueueFull => state("QUEUE_FULL"),
+            Self::QueueChanged => Refusal::new(Code::Aborted, "QUEUE_CHANGED", text),
+            Self::QueueOrderMalformed => {
+                Refusal::field("request_ids", "QUEUE_ORDER_MALFORMED", text)
+            }
+            Self::RequestPolicyMissing(_) => state("REQUEST_POLICY_MISSING"),
+            Self::RecordNotFound => missing("RECORD_NOT_FOUND"),
+            Self::PickupNotOffered => {
+                Refusal::field("pickup_service_point_id", "PICKUP_NOT_OFFERED", text)
+            }
+            Self::ExpiresInPast => Refusal::field("expires_at", "EXPIRES_IN_PAST", text),
+            Self::SuspensionMalformed => {
+                Refusal::field("suspended_until", "SUSPENSION_MALFORMED", text)
+            }
+            Self::RequestOverrideDenied => denied("OVERRIDE_DENIED"),
             Self::RequestReused(_) => state("REQUEST_ID_REUSED"),
             Self::Call(refusal) => *refusal,
             Self::Money(ref error) => Refusal::internal(error),

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::policy::model::{FineTerms, LoanTerms, LostTerms, Policy, Terms};
+use crate::policy::model::{FineTerms, LoanTerms, LostTerms, Policy, RequestTerms, Terms};
 use crate::rule::RulesVersion;
 use crate::service_point::calendar::Calendar;
 use crate::{policy, rule, service_point};
@@ -28,6 +28,7 @@ pub(crate) struct CurrentPolicies {
     pub loan: HashMap<String, Arc<Policy<LoanTerms>>>,
     pub overdue_fine: HashMap<String, Arc<Policy<FineTerms>>>,
     pub lost_item: HashMap<String, Arc<Policy<LostTerms>>>,
+    pub request: HashMap<String, Arc<Policy<RequestTerms>>>,
 }
 
 /// The three policies of a loan.
@@ -97,6 +98,7 @@ pub(crate) struct Known {
     loan: Shelf<Uuid, Policy<LoanTerms>>,
     overdue_fine: Shelf<Uuid, Policy<FineTerms>>,
     lost_item: Shelf<Uuid, Policy<LostTerms>>,
+    request: Shelf<Uuid, Policy<RequestTerms>>,
     /// Only the newest hours of each service point.
     calendars: Shelf<Uuid, (i64, Arc<Calendar>)>,
 }
@@ -151,6 +153,15 @@ impl Known {
             overdue_fine: read_through(&self.overdue_fine, connection, overdue_fine).await?,
             lost_item: read_through(&self.lost_item, connection, lost_item).await?,
         })
+    }
+
+    /// The version of the policy that a request was placed under.
+    pub(crate) async fn request_policy(
+        &self,
+        connection: &mut PgConnection,
+        id: Uuid,
+    ) -> Result<Arc<Policy<RequestTerms>>, Error> {
+        read_through(&self.request, connection, id).await
     }
 
     /// A service point's calendar, by the revision of its hours that the

@@ -5,6 +5,7 @@
 //! - [`rule`]: the rule text, read, kept and explained;
 //! - [`loan`]: check-out, check-in, renewal;
 //! - [`equipment`]: parts that belong to an item, and damage;
+//! - [`request`]: holds, recalls, pages, and who gets what next;
 //! - [`ageing`]: what becomes overdue and lost;
 //! - [`privacy`]: whose a loan was is forgotten;
 //! - [`statistic`]: counts of what happened;
@@ -21,6 +22,7 @@ pub mod period;
 pub mod policy;
 pub mod privacy;
 pub mod projection;
+pub mod request;
 pub mod rule;
 pub mod service_point;
 pub mod statistic;
@@ -36,6 +38,7 @@ use carrel_proto::circulation::v1::loan_service_server::LoanServiceServer;
 use carrel_proto::circulation::v1::patron_block_service_server::PatronBlockServiceServer;
 use carrel_proto::circulation::v1::policy_service_server::PolicyServiceServer;
 use carrel_proto::circulation::v1::privacy_service_server::PrivacyServiceServer;
+use carrel_proto::circulation::v1::request_service_server::RequestServiceServer;
 use carrel_proto::circulation::v1::service_point_service_server::ServicePointServiceServer;
 use carrel_proto::circulation::v1::statistic_service_server::StatisticServiceServer;
 use carrel_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
@@ -177,6 +180,9 @@ fn assemble(context: &Context) -> Result<Assembly, StartError> {
             grpc::CirculationRuleRpcs(circulation.clone()),
         ))
         .serve(EquipmentServiceServer::new(grpc::EquipmentRpcs(
+            circulation.clone(),
+        )))
+        .serve(RequestServiceServer::new(grpc::RequestRpcs(
             circulation.clone(),
         )))
         .serve(PatronBlockServiceServer::new(grpc::PatronBlockRpcs(

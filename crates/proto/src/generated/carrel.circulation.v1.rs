@@ -2338,7 +2338,7 @@ pub struct Block {
     /// "MAX_LOANS", "MAX_OVERDUE", "MAX_LOST", "MAX_BALANCE",
     /// "MAX_OVERDUE_RECALLS", "MAX_RECALL_OVERDUE", "ITEM_LIMIT",
     /// "ITEM_NOT_LOANABLE", "ITEM_STATUS", "RENEWALS_EXHAUSTED",
-    /// "RENEWAL_NOT_LATER".
+    /// "RENEWAL_NOT_LATER", "ITEM_REQUESTED" (somebody else waits for it).
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
     /// The same for people.
@@ -2515,7 +2515,7 @@ pub struct CheckInResponse {
     /// What to do with it.
     #[prost(enumeration = "NextStep", tag = "3")]
     pub next_step: i32,
-    /// The library it goes to, by its code, for SEND_HOME.
+    /// The library it goes to, by its code, for SEND_HOME and SEND_TO_PICKUP.
     #[prost(string, tag = "4")]
     pub destination_library_code: ::prost::alloc::string::String,
     /// Whether it counts as used in house.
@@ -2533,6 +2533,9 @@ pub struct CheckInResponse {
     /// The parts that belong to the item and are to be checked now.
     #[prost(message, repeated, tag = "9")]
     pub parts_to_check: ::prost::alloc::vec::Vec<KitPart>,
+    /// What is put into the item; unset where it goes to the shelf.
+    #[prost(message, optional, tag = "10")]
+    pub slip: ::core::option::Option<Slip>,
 }
 impl ::prost::Name for CheckInResponse {
     const NAME: &'static str = "CheckInResponse";
@@ -2542,6 +2545,35 @@ impl ::prost::Name for CheckInResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/carrel.circulation.v1.CheckInResponse".into()
+    }
+}
+/// What is put into an item, for whoever handles it next. It names no patron.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Slip {
+    /// What for.
+    #[prost(enumeration = "SlipKind", tag = "1")]
+    pub kind: i32,
+    /// The request; empty where there is none.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The service point that it goes to; empty where it goes to a library.
+    #[prost(string, tag = "3")]
+    pub destination_service_point_id: ::prost::alloc::string::String,
+    /// The library that it goes to or stays in, by its code; empty for delivery.
+    #[prost(string, tag = "4")]
+    pub destination_library_code: ::prost::alloc::string::String,
+    /// Until when it waits on the hold shelf; for HOLD.
+    #[prost(message, optional, tag = "5")]
+    pub hold_shelf_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for Slip {
+    const NAME: &'static str = "Slip";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.Slip".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.Slip".into()
     }
 }
 /// What is renewed.
@@ -2783,7 +2815,7 @@ pub struct RunAgeingResponse {
     /// Loans ended since their lost item was paid for.
     #[prost(int64, tag = "3")]
     pub lost_and_paid_count: i64,
-    /// Loans whose patron was cut.
+    /// Loans and requests whose patron was cut.
     #[prost(int64, tag = "4")]
     pub anonymised_count: i64,
 }
@@ -2992,6 +3024,47 @@ impl NextStep {
             "NEXT_STEP_SEND_TO_PICKUP" => Some(Self::SendToPickup),
             "NEXT_STEP_DELIVER" => Some(Self::Deliver),
             "NEXT_STEP_REPAIR" => Some(Self::Repair),
+            _ => None,
+        }
+    }
+}
+/// What a slip is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SlipKind {
+    /// Never sent.
+    Unspecified = 0,
+    /// On a hold shelf.
+    Hold = 1,
+    /// On its way to the pick-up service point of a request.
+    RequestTransit = 2,
+    /// On its way home.
+    Transit = 3,
+    /// For delivery.
+    Delivery = 4,
+}
+impl SlipKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SLIP_KIND_UNSPECIFIED",
+            Self::Hold => "SLIP_KIND_HOLD",
+            Self::RequestTransit => "SLIP_KIND_REQUEST_TRANSIT",
+            Self::Transit => "SLIP_KIND_TRANSIT",
+            Self::Delivery => "SLIP_KIND_DELIVERY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SLIP_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "SLIP_KIND_HOLD" => Some(Self::Hold),
+            "SLIP_KIND_REQUEST_TRANSIT" => Some(Self::RequestTransit),
+            "SLIP_KIND_TRANSIT" => Some(Self::Transit),
+            "SLIP_KIND_DELIVERY" => Some(Self::Delivery),
             _ => None,
         }
     }
@@ -3870,6 +3943,2024 @@ pub mod loan_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Request {
+    /// Its id, a UUIDv7.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The title.
+    #[prost(string, tag = "2")]
+    pub record_id: ::prost::alloc::string::String,
+    /// The item that was asked for, at level ITEM; empty otherwise.
+    #[prost(string, tag = "3")]
+    pub item_id: ::prost::alloc::string::String,
+    /// What is asked for. A hold that took a copy at once is a page.
+    #[prost(enumeration = "RequestType", tag = "4")]
+    pub r#type: i32,
+    /// Which copy.
+    #[prost(enumeration = "RequestLevel", tag = "5")]
+    pub level: i32,
+    /// Where it stands.
+    #[prost(enumeration = "RequestStatus", tag = "6")]
+    pub status: i32,
+    /// Who asked; empty once the link was cut.
+    #[prost(string, tag = "7")]
+    pub patron_id: ::prost::alloc::string::String,
+    /// How the patron gets it.
+    #[prost(enumeration = "RequestFulfilment", tag = "8")]
+    pub fulfilment: i32,
+    /// Where it is picked up; empty for delivery.
+    #[prost(string, tag = "9")]
+    pub pickup_service_point_id: ::prost::alloc::string::String,
+    /// Orders the title's queue: the lower is served first. There are gaps.
+    #[prost(int64, tag = "10")]
+    pub place: i64,
+    /// Which in the queue it is, from 1; 0 in events and once it is closed.
+    #[prost(int32, tag = "11")]
+    pub queue_position: i32,
+    /// The copy that is kept, fetched or on its way for it, or filled it; empty:
+    /// none.
+    #[prost(string, tag = "12")]
+    pub held_item_id: ::prost::alloc::string::String,
+    /// When it was placed.
+    #[prost(message, optional, tag = "13")]
+    pub requested_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when it holds while no copy is kept for it; unset: for ever.
+    #[prost(message, optional, tag = "14")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when the copy waits on the hold shelf; unset: it does not wait.
+    #[prost(message, optional, tag = "15")]
+    pub hold_shelf_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// From when it is suspended; unset: it is not.
+    #[prost(message, optional, tag = "16")]
+    pub suspended_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when it is suspended; unset: until that is changed.
+    #[prost(message, optional, tag = "17")]
+    pub suspended_until: ::core::option::Option<::prost_types::Timestamp>,
+    /// What the patron said; never in events.
+    #[prost(string, tag = "18")]
+    pub patron_comment: ::prost::alloc::string::String,
+    /// The loan that it recalled; empty: none.
+    #[prost(string, tag = "19")]
+    pub recalled_loan_id: ::prost::alloc::string::String,
+    /// The rule that chose its policies.
+    #[prost(message, optional, tag = "20")]
+    pub applied_rule: ::core::option::Option<AppliedRule>,
+    /// What statistics keep: of the item asked for, else of the copy that the
+    /// policy was found for.
+    #[prost(message, optional, tag = "21")]
+    pub facts: ::core::option::Option<CirculationFacts>,
+    /// When it was closed; unset while it is open.
+    #[prost(message, optional, tag = "22")]
+    pub closed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why it was cancelled, by a code; empty otherwise.
+    #[prost(string, tag = "23")]
+    pub cancellation_reason: ::prost::alloc::string::String,
+    /// Whether the patron cancelled it.
+    #[prost(bool, tag = "24")]
+    pub cancelled_by_patron: bool,
+    /// Rises with each change.
+    #[prost(int64, tag = "25")]
+    pub revision: i64,
+    /// For ChangeRequest; empty in events.
+    #[prost(string, tag = "26")]
+    pub etag: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Request {
+    const NAME: &'static str = "Request";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.Request".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.Request".into()
+    }
+}
+/// What is asked for, for whom and where.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateRequestRequest {
+    /// What is asked for.
+    #[prost(enumeration = "RequestType", tag = "5")]
+    pub r#type: i32,
+    /// Which copy.
+    #[prost(enumeration = "RequestLevel", tag = "6")]
+    pub level: i32,
+    /// How the patron gets it.
+    #[prost(enumeration = "RequestFulfilment", tag = "7")]
+    pub fulfilment: i32,
+    /// Where it is picked up; for HOLD_SHELF.
+    #[prost(string, tag = "8")]
+    pub pickup_service_point_id: ::prost::alloc::string::String,
+    /// Until when it holds; unset: for ever.
+    #[prost(message, optional, tag = "9")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What the patron says, at most 500 characters.
+    #[prost(string, tag = "10")]
+    pub patron_comment: ::prost::alloc::string::String,
+    /// What is overridden; needs "circulation.requests.override".
+    #[prost(message, optional, tag = "11")]
+    pub r#override: ::core::option::Option<Override>,
+    /// The desk where it is placed; empty: none.
+    #[prost(string, tag = "12")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "13")]
+    pub request_id: ::prost::alloc::string::String,
+    /// One of the two.
+    #[prost(oneof = "create_request_request::Patron", tags = "1, 2")]
+    pub patron: ::core::option::Option<create_request_request::Patron>,
+    /// One of the two; level ITEM needs the item.
+    #[prost(oneof = "create_request_request::Target", tags = "3, 4")]
+    pub target: ::core::option::Option<create_request_request::Target>,
+}
+/// Nested message and enum types in `CreateRequestRequest`.
+pub mod create_request_request {
+    /// One of the two.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Patron {
+        /// Who asks, by id.
+        #[prost(string, tag = "1")]
+        PatronId(::prost::alloc::string::String),
+        /// Who asks, by the barcode.
+        #[prost(string, tag = "2")]
+        PatronBarcode(::prost::alloc::string::String),
+    }
+    /// One of the two; level ITEM needs the item.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// The item, or one of the title, by its barcode.
+        #[prost(string, tag = "3")]
+        ItemBarcode(::prost::alloc::string::String),
+        /// The title, by its record's id.
+        #[prost(string, tag = "4")]
+        RecordId(::prost::alloc::string::String),
+    }
+}
+impl ::prost::Name for CreateRequestRequest {
+    const NAME: &'static str = "CreateRequestRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CreateRequestRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CreateRequestRequest".into()
+    }
+}
+/// The request as placed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateRequestResponse {
+    /// The request.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<Request>,
+    /// What was overridden.
+    #[prost(message, repeated, tag = "2")]
+    pub overridden_blocks: ::prost::alloc::vec::Vec<Block>,
+}
+impl ::prost::Name for CreateRequestResponse {
+    const NAME: &'static str = "CreateRequestResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CreateRequestResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CreateRequestResponse".into()
+    }
+}
+/// Names a request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRequestRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetRequestRequest {
+    const NAME: &'static str = "GetRequestRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.GetRequestRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.GetRequestRequest".into()
+    }
+}
+/// The request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRequestResponse {
+    /// The request.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<Request>,
+}
+impl ::prost::Name for GetRequestResponse {
+    const NAME: &'static str = "GetRequestResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.GetRequestResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.GetRequestResponse".into()
+    }
+}
+/// Whose requests, or for what.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRequestsRequest {
+    /// Only this patron's.
+    #[prost(string, tag = "1")]
+    pub patron_id: ::prost::alloc::string::String,
+    /// Only those for this title.
+    #[prost(string, tag = "2")]
+    pub record_id: ::prost::alloc::string::String,
+    /// Only those for this item, or for which it is kept.
+    #[prost(string, tag = "3")]
+    pub item_id: ::prost::alloc::string::String,
+    /// Only those to be picked up here.
+    #[prost(string, tag = "4")]
+    pub pickup_service_point_id: ::prost::alloc::string::String,
+    /// Only those that stand so; none: all. At most 8.
+    #[prost(enumeration = "RequestStatus", repeated, tag = "5")]
+    pub statuses: ::prost::alloc::vec::Vec<i32>,
+    /// How many at the most, 1 to 1,000; 0 means 50.
+    #[prost(int32, tag = "6")]
+    pub page_size: i32,
+    /// From the previous answer.
+    #[prost(string, tag = "7")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListRequestsRequest {
+    const NAME: &'static str = "ListRequestsRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListRequestsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListRequestsRequest".into()
+    }
+}
+/// A page of requests.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRequestsResponse {
+    /// The requests.
+    #[prost(message, repeated, tag = "1")]
+    pub requests: ::prost::alloc::vec::Vec<Request>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListRequestsResponse {
+    const NAME: &'static str = "ListRequestsResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListRequestsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListRequestsResponse".into()
+    }
+}
+/// Names a title.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetQueueRequest {
+    /// Its record's id.
+    #[prost(string, tag = "1")]
+    pub record_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetQueueRequest {
+    const NAME: &'static str = "GetQueueRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.GetQueueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.GetQueueRequest".into()
+    }
+}
+/// The queue.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetQueueResponse {
+    /// The open requests, first to last.
+    #[prost(message, repeated, tag = "1")]
+    pub requests: ::prost::alloc::vec::Vec<Request>,
+    /// For ReorderQueue.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetQueueResponse {
+    const NAME: &'static str = "GetQueueResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.GetQueueResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.GetQueueResponse".into()
+    }
+}
+/// What is cancelled, and why.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelRequestRequest {
+    /// The request.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, by a code of the library's, such as "no-longer-needed": 1 to 40
+    /// characters of A-Z a-z 0-9 _ - .
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// The desk where it is cancelled; empty: none.
+    #[prost(string, tag = "3")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CancelRequestRequest {
+    const NAME: &'static str = "CancelRequestRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CancelRequestRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CancelRequestRequest".into()
+    }
+}
+/// The request as cancelled.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelRequestResponse {
+    /// The request.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<Request>,
+}
+impl ::prost::Name for CancelRequestResponse {
+    const NAME: &'static str = "CancelRequestResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CancelRequestResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CancelRequestResponse".into()
+    }
+}
+/// What of a request changes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeRequestRequest {
+    /// The request.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its etag; empty: whatever it is now.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+    /// The fields that change, of "pickup_service_point_id", "expires_at",
+    /// "suspended_from" and "suspended_until"; what is named and unset is taken
+    /// away. 1 to 4.
+    #[prost(string, repeated, tag = "3")]
+    pub update_mask: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where it is picked up.
+    #[prost(string, tag = "4")]
+    pub pickup_service_point_id: ::prost::alloc::string::String,
+    /// Until when it holds.
+    #[prost(message, optional, tag = "5")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// From when it is suspended. Without it there is no end either.
+    #[prost(message, optional, tag = "6")]
+    pub suspended_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when it is suspended; after the start.
+    #[prost(message, optional, tag = "7")]
+    pub suspended_until: ::core::option::Option<::prost_types::Timestamp>,
+    /// The desk where it is changed; empty: none.
+    #[prost(string, tag = "8")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "9")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChangeRequestRequest {
+    const NAME: &'static str = "ChangeRequestRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ChangeRequestRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ChangeRequestRequest".into()
+    }
+}
+/// The request as changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeRequestResponse {
+    /// The request.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<Request>,
+}
+impl ::prost::Name for ChangeRequestResponse {
+    const NAME: &'static str = "ChangeRequestResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ChangeRequestResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ChangeRequestResponse".into()
+    }
+}
+/// The order that shall hold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReorderQueueRequest {
+    /// The title.
+    #[prost(string, tag = "1")]
+    pub record_id: ::prost::alloc::string::String,
+    /// The etag of the queue that was put into order.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+    /// Each open request of the title once, first to last. At most 1,000.
+    #[prost(string, repeated, tag = "3")]
+    pub request_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The desk where it is done; empty: none.
+    #[prost(string, tag = "4")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReorderQueueRequest {
+    const NAME: &'static str = "ReorderQueueRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ReorderQueueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ReorderQueueRequest".into()
+    }
+}
+/// The queue as it is now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReorderQueueResponse {
+    /// The open requests, first to last.
+    #[prost(message, repeated, tag = "1")]
+    pub requests: ::prost::alloc::vec::Vec<Request>,
+    /// For the next ReorderQueue.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReorderQueueResponse {
+    const NAME: &'static str = "ReorderQueueResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ReorderQueueResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ReorderQueueResponse".into()
+    }
+}
+/// Whose hold shelf.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHoldShelfRequest {
+    /// The service point.
+    #[prost(string, tag = "1")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// Only what must be taken off.
+    #[prost(bool, tag = "2")]
+    pub clearance_only: bool,
+    /// How many at the most, 1 to 1,000; 0 means 100.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// From the previous answer.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListHoldShelfRequest {
+    const NAME: &'static str = "ListHoldShelfRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListHoldShelfRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListHoldShelfRequest".into()
+    }
+}
+/// An item on a hold shelf.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HoldShelfEntry {
+    /// The item.
+    #[prost(string, tag = "1")]
+    pub item_id: ::prost::alloc::string::String,
+    /// The title.
+    #[prost(string, tag = "2")]
+    pub record_id: ::prost::alloc::string::String,
+    /// The request that it waits, or waited, for.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Where that request stands.
+    #[prost(enumeration = "RequestStatus", tag = "4")]
+    pub status: i32,
+    /// Until when it waits.
+    #[prost(message, optional, tag = "5")]
+    pub hold_shelf_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it must be taken off and checked in.
+    #[prost(bool, tag = "6")]
+    pub clear: bool,
+}
+impl ::prost::Name for HoldShelfEntry {
+    const NAME: &'static str = "HoldShelfEntry";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.HoldShelfEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.HoldShelfEntry".into()
+    }
+}
+/// A page of a hold shelf.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListHoldShelfResponse {
+    /// What is on it.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<HoldShelfEntry>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListHoldShelfResponse {
+    const NAME: &'static str = "ListHoldShelfResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListHoldShelfResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListHoldShelfResponse".into()
+    }
+}
+/// For whose library something is to be fetched.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPickListRequest {
+    /// A service point of the library.
+    #[prost(string, tag = "1")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// How many at the most, 1 to 1,000; 0 means 100.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// From the previous answer.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListPickListRequest {
+    const NAME: &'static str = "ListPickListRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListPickListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListPickListRequest".into()
+    }
+}
+/// An item to be fetched.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PickListEntry {
+    /// The item.
+    #[prost(string, tag = "1")]
+    pub item_id: ::prost::alloc::string::String,
+    /// The title.
+    #[prost(string, tag = "2")]
+    pub record_id: ::prost::alloc::string::String,
+    /// The request that it is for.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Its location, by its code; empty where unknown.
+    #[prost(string, tag = "4")]
+    pub location_code: ::prost::alloc::string::String,
+    /// The class of its call number; empty where there is none.
+    #[prost(string, tag = "5")]
+    pub call_number_class: ::prost::alloc::string::String,
+    /// Its material type.
+    #[prost(string, tag = "6")]
+    pub material_type: ::prost::alloc::string::String,
+    /// Where it is picked up; empty for delivery.
+    #[prost(string, tag = "7")]
+    pub pickup_service_point_id: ::prost::alloc::string::String,
+    /// When it was asked for.
+    #[prost(message, optional, tag = "8")]
+    pub requested_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for PickListEntry {
+    const NAME: &'static str = "PickListEntry";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.PickListEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.PickListEntry".into()
+    }
+}
+/// A page of a pick list.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPickListResponse {
+    /// What is to be fetched.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<PickListEntry>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListPickListResponse {
+    const NAME: &'static str = "ListPickListResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListPickListResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListPickListResponse".into()
+    }
+}
+/// Towards whose library.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInTransitRequest {
+    /// A service point of the library.
+    #[prost(string, tag = "1")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// How many at the most, 1 to 1,000; 0 means 100.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// From the previous answer.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListInTransitRequest {
+    const NAME: &'static str = "ListInTransitRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListInTransitRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListInTransitRequest".into()
+    }
+}
+/// An item on its way.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InTransitEntry {
+    /// The item.
+    #[prost(string, tag = "1")]
+    pub item_id: ::prost::alloc::string::String,
+    /// The title; empty where the catalog has not told of it.
+    #[prost(string, tag = "2")]
+    pub record_id: ::prost::alloc::string::String,
+    /// The request that it is on its way for; empty: it goes home.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The service point that it goes to; empty: it goes home.
+    #[prost(string, tag = "4")]
+    pub destination_service_point_id: ::prost::alloc::string::String,
+    /// Since when.
+    #[prost(message, optional, tag = "5")]
+    pub in_transit_since: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for InTransitEntry {
+    const NAME: &'static str = "InTransitEntry";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.InTransitEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.InTransitEntry".into()
+    }
+}
+/// A page of what is on its way.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListInTransitResponse {
+    /// What is on its way.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<InTransitEntry>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListInTransitResponse {
+    const NAME: &'static str = "ListInTransitResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListInTransitResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListInTransitResponse".into()
+    }
+}
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RequestType {
+    /// Never sent.
+    Unspecified = 0,
+    /// To have it when it comes back.
+    Hold = 1,
+    /// To have it sooner than it is due.
+    Recall = 2,
+    /// To have a copy fetched that is in.
+    Page = 3,
+}
+impl RequestType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REQUEST_TYPE_UNSPECIFIED",
+            Self::Hold => "REQUEST_TYPE_HOLD",
+            Self::Recall => "REQUEST_TYPE_RECALL",
+            Self::Page => "REQUEST_TYPE_PAGE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REQUEST_TYPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "REQUEST_TYPE_HOLD" => Some(Self::Hold),
+            "REQUEST_TYPE_RECALL" => Some(Self::Recall),
+            "REQUEST_TYPE_PAGE" => Some(Self::Page),
+            _ => None,
+        }
+    }
+}
+/// Which copy is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RequestLevel {
+    /// Never sent.
+    Unspecified = 0,
+    /// This one.
+    Item = 1,
+    /// Any of the title.
+    Title = 2,
+}
+impl RequestLevel {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REQUEST_LEVEL_UNSPECIFIED",
+            Self::Item => "REQUEST_LEVEL_ITEM",
+            Self::Title => "REQUEST_LEVEL_TITLE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REQUEST_LEVEL_UNSPECIFIED" => Some(Self::Unspecified),
+            "REQUEST_LEVEL_ITEM" => Some(Self::Item),
+            "REQUEST_LEVEL_TITLE" => Some(Self::Title),
+            _ => None,
+        }
+    }
+}
+/// How the patron gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RequestFulfilment {
+    /// Never sent.
+    Unspecified = 0,
+    /// From the hold shelf of a service point.
+    HoldShelf = 1,
+    /// It is delivered.
+    Delivery = 2,
+}
+impl RequestFulfilment {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REQUEST_FULFILMENT_UNSPECIFIED",
+            Self::HoldShelf => "REQUEST_FULFILMENT_HOLD_SHELF",
+            Self::Delivery => "REQUEST_FULFILMENT_DELIVERY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REQUEST_FULFILMENT_UNSPECIFIED" => Some(Self::Unspecified),
+            "REQUEST_FULFILMENT_HOLD_SHELF" => Some(Self::HoldShelf),
+            "REQUEST_FULFILMENT_DELIVERY" => Some(Self::Delivery),
+            _ => None,
+        }
+    }
+}
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RequestStatus {
+    /// Never sent.
+    Unspecified = 0,
+    /// "Open - Not yet filled".
+    OpenNotYetFilled = 1,
+    /// "Open - Awaiting pickup".
+    OpenAwaitingPickup = 2,
+    /// "Open - In transit".
+    OpenInTransit = 3,
+    /// "Open - Awaiting delivery".
+    OpenAwaitingDelivery = 4,
+    /// "Closed - Filled": lent to the patron.
+    ClosedFilled = 5,
+    /// "Closed - Cancelled".
+    ClosedCancelled = 6,
+    /// "Closed - Unfilled": it expired.
+    ClosedUnfilled = 7,
+    /// "Closed - Pickup expired": nobody came for it.
+    ClosedPickupExpired = 8,
+}
+impl RequestStatus {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REQUEST_STATUS_UNSPECIFIED",
+            Self::OpenNotYetFilled => "REQUEST_STATUS_OPEN_NOT_YET_FILLED",
+            Self::OpenAwaitingPickup => "REQUEST_STATUS_OPEN_AWAITING_PICKUP",
+            Self::OpenInTransit => "REQUEST_STATUS_OPEN_IN_TRANSIT",
+            Self::OpenAwaitingDelivery => "REQUEST_STATUS_OPEN_AWAITING_DELIVERY",
+            Self::ClosedFilled => "REQUEST_STATUS_CLOSED_FILLED",
+            Self::ClosedCancelled => "REQUEST_STATUS_CLOSED_CANCELLED",
+            Self::ClosedUnfilled => "REQUEST_STATUS_CLOSED_UNFILLED",
+            Self::ClosedPickupExpired => "REQUEST_STATUS_CLOSED_PICKUP_EXPIRED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REQUEST_STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "REQUEST_STATUS_OPEN_NOT_YET_FILLED" => Some(Self::OpenNotYetFilled),
+            "REQUEST_STATUS_OPEN_AWAITING_PICKUP" => Some(Self::OpenAwaitingPickup),
+            "REQUEST_STATUS_OPEN_IN_TRANSIT" => Some(Self::OpenInTransit),
+            "REQUEST_STATUS_OPEN_AWAITING_DELIVERY" => Some(Self::OpenAwaitingDelivery),
+            "REQUEST_STATUS_CLOSED_FILLED" => Some(Self::ClosedFilled),
+            "REQUEST_STATUS_CLOSED_CANCELLED" => Some(Self::ClosedCancelled),
+            "REQUEST_STATUS_CLOSED_UNFILLED" => Some(Self::ClosedUnfilled),
+            "REQUEST_STATUS_CLOSED_PICKUP_EXPIRED" => Some(Self::ClosedPickupExpired),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod request_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Requests: holds, recalls and pages. All requests for a title, for whatever
+    /// copy of it, stand in one queue, in the order in which they were placed.
+    ///
+    /// What is placed, changed or cancelled at a desk names its service point: the
+    /// caller's grant must be for that library or wider. Without a service point a
+    /// grant for the whole district is needed. A caller who is a patron (subject
+    /// "patron:" and the id) does all this for themselves only: PERMISSION_DENIED.
+    #[derive(Debug, Clone)]
+    pub struct RequestServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> RequestServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> RequestServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            RequestServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Places a request.
+        ///
+        /// A page takes a copy that is in, and needs one. So does a hold where a copy
+        /// is in, nobody before it waits for that copy, and the request policy allows
+        /// pages: it becomes a page. Otherwise the request waits in the queue. A
+        /// recall also shortens a loan: of the item, or, for a title, the loan of it
+        /// with the next due date that nobody recalled yet (where all are recalled,
+        /// the recall waits in the queue like a hold). The loan is then due when the
+        /// policy's recall return interval has passed and its minimum guaranteed loan
+        /// period has, moved out of closed hours as the loan policy says, and never
+        /// later than before.
+        ///
+        /// Errors: REQUEST_BLOCKED (FAILED_PRECONDITION) with a `Blocks` detail that
+        /// lists every reason that stands: PATRON_INACTIVE, PATRON_EXPIRED,
+        /// MANUAL_BLOCK and the patron's limits as at check-out, MAX_REQUESTS,
+        /// REQUEST_NOT_ALLOWED (the request policy allows no such request),
+        /// PICKUP_NOT_ALLOWED (the request policy names other pick-up points, or no
+        /// delivery), ITEM_STATUS (withdrawn), NO_COPY_IN (a page with no copy in
+        /// that nobody waits for), NOT_ON_LOAN (a recall of what is not out),
+        /// ALREADY_ON_LOAN (the patron has it). REQUEST_ALREADY_OPEN (ALREADY_EXISTS)
+        /// where the patron has an open request for the title; QUEUE_FULL
+        /// (FAILED_PRECONDITION) where 1,000 wait for it; REQUEST_POLICY_MISSING
+        /// (FAILED_PRECONDITION) where the circulation rules name a request policy
+        /// that was never made; CIRCULATION_RULES_MISSING (FAILED_PRECONDITION);
+        /// ITEM_NOT_FOUND, PATRON_NOT_FOUND (both as in CheckOut), RECORD_NOT_FOUND
+        /// (no item of such a title is known), SERVICE_POINT_NOT_FOUND (NOT_FOUND);
+        /// PICKUP_NOT_OFFERED (INVALID_ARGUMENT) where the pick-up service point
+        /// takes no pick-ups; EXPIRES_IN_PAST (INVALID_ARGUMENT); OVERRIDE_DENIED,
+        /// OWN_ACCOUNT where patrons override their own blocks (PERMISSION_DENIED);
+        /// OVERRIDE_COMMENT_MISSING (INVALID_ARGUMENT).
+        pub async fn create_request(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateRequestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/CreateRequest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.RequestService",
+                        "CreateRequest",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads a request. Errors: REQUEST_NOT_FOUND (NOT_FOUND).
+        pub async fn get_request(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRequestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/GetRequest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.circulation.v1.RequestService", "GetRequest"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists requests, newest first. One of patron, title, item and pick-up
+        /// service point is needed.
+        pub async fn list_requests(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRequestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRequestsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/ListRequests",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.RequestService",
+                        "ListRequests",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads the whole queue of a title, first to last: at most 1,000 requests.
+        pub async fn get_queue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetQueueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/GetQueue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.circulation.v1.RequestService", "GetQueue"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Cancels a request. A copy that was kept for it goes to whoever waits next:
+        /// a paged one at once, one on a hold shelf or on its way when it is next
+        /// checked in. A loan that a recall shortened stays so.
+        ///
+        /// Errors: REQUEST_NOT_FOUND (NOT_FOUND), REQUEST_CLOSED
+        /// (FAILED_PRECONDITION), SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        pub async fn cancel_request(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelRequestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/CancelRequest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.RequestService",
+                        "CancelRequest",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes where a request is picked up, until when it holds, or suspends it:
+        /// what is suspended keeps its place, and copies go past it.
+        ///
+        /// Errors: REQUEST_NOT_FOUND (NOT_FOUND), REQUEST_CLOSED
+        /// (FAILED_PRECONDITION); REQUEST_IN_FULFILMENT (FAILED_PRECONDITION) where a
+        /// copy is kept for it already: it can't be suspended any more, and its
+        /// pick-up point can't be changed once the copy waits there or is delivered;
+        /// REQUEST_CHANGED (ABORTED) where the etag is not the present one;
+        /// PICKUP_NOT_OFFERED, EXPIRES_IN_PAST, SUSPENSION_MALFORMED,
+        /// UPDATE_MASK_MALFORMED (INVALID_ARGUMENT); PICKUP_NOT_ALLOWED
+        /// (FAILED_PRECONDITION) where its request policy names other pick-up points;
+        /// SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        pub async fn change_request(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeRequestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/ChangeRequest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.RequestService",
+                        "ChangeRequest",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts a title's whole queue into another order. A copy that is kept for a
+        /// request stays so.
+        ///
+        /// Errors: QUEUE_CHANGED (ABORTED) where the queue is not the one that the
+        /// etag came with; QUEUE_ORDER_MALFORMED (INVALID_ARGUMENT) where the order
+        /// does not name each open request once; RECORD_NOT_FOUND,
+        /// SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        pub async fn reorder_queue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReorderQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReorderQueueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/ReorderQueue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.RequestService",
+                        "ReorderQueue",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists what waits on a service point's hold shelf, and what must be taken
+        /// off it: its request was cancelled or expired, or was filled by another
+        /// copy. By item id. Errors: SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        pub async fn list_hold_shelf(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHoldShelfRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldShelfResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/ListHoldShelf",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.RequestService",
+                        "ListHoldShelf",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists what is to be fetched from the shelves of a service point's library
+        /// for requests, by item id. Errors: SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        pub async fn list_pick_list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPickListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPickListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/ListPickList",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.RequestService",
+                        "ListPickList",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists what is on its way to a service point's library, by item id.
+        /// Errors: SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        pub async fn list_in_transit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListInTransitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInTransitResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.RequestService/ListInTransit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.RequestService",
+                        "ListInTransit",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod request_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with RequestServiceServer.
+    #[async_trait]
+    pub trait RequestService: std::marker::Send + std::marker::Sync + 'static {
+        /// Places a request.
+        ///
+        /// A page takes a copy that is in, and needs one. So does a hold where a copy
+        /// is in, nobody before it waits for that copy, and the request policy allows
+        /// pages: it becomes a page. Otherwise the request waits in the queue. A
+        /// recall also shortens a loan: of the item, or, for a title, the loan of it
+        /// with the next due date that nobody recalled yet (where all are recalled,
+        /// the recall waits in the queue like a hold). The loan is then due when the
+        /// policy's recall return interval has passed and its minimum guaranteed loan
+        /// period has, moved out of closed hours as the loan policy says, and never
+        /// later than before.
+        ///
+        /// Errors: REQUEST_BLOCKED (FAILED_PRECONDITION) with a `Blocks` detail that
+        /// lists every reason that stands: PATRON_INACTIVE, PATRON_EXPIRED,
+        /// MANUAL_BLOCK and the patron's limits as at check-out, MAX_REQUESTS,
+        /// REQUEST_NOT_ALLOWED (the request policy allows no such request),
+        /// PICKUP_NOT_ALLOWED (the request policy names other pick-up points, or no
+        /// delivery), ITEM_STATUS (withdrawn), NO_COPY_IN (a page with no copy in
+        /// that nobody waits for), NOT_ON_LOAN (a recall of what is not out),
+        /// ALREADY_ON_LOAN (the patron has it). REQUEST_ALREADY_OPEN (ALREADY_EXISTS)
+        /// where the patron has an open request for the title; QUEUE_FULL
+        /// (FAILED_PRECONDITION) where 1,000 wait for it; REQUEST_POLICY_MISSING
+        /// (FAILED_PRECONDITION) where the circulation rules name a request policy
+        /// that was never made; CIRCULATION_RULES_MISSING (FAILED_PRECONDITION);
+        /// ITEM_NOT_FOUND, PATRON_NOT_FOUND (both as in CheckOut), RECORD_NOT_FOUND
+        /// (no item of such a title is known), SERVICE_POINT_NOT_FOUND (NOT_FOUND);
+        /// PICKUP_NOT_OFFERED (INVALID_ARGUMENT) where the pick-up service point
+        /// takes no pick-ups; EXPIRES_IN_PAST (INVALID_ARGUMENT); OVERRIDE_DENIED,
+        /// OWN_ACCOUNT where patrons override their own blocks (PERMISSION_DENIED);
+        /// OVERRIDE_COMMENT_MISSING (INVALID_ARGUMENT).
+        async fn create_request(
+            &self,
+            request: tonic::Request<super::CreateRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateRequestResponse>,
+            tonic::Status,
+        >;
+        /// Reads a request. Errors: REQUEST_NOT_FOUND (NOT_FOUND).
+        async fn get_request(
+            &self,
+            request: tonic::Request<super::GetRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRequestResponse>,
+            tonic::Status,
+        >;
+        /// Lists requests, newest first. One of patron, title, item and pick-up
+        /// service point is needed.
+        async fn list_requests(
+            &self,
+            request: tonic::Request<super::ListRequestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRequestsResponse>,
+            tonic::Status,
+        >;
+        /// Reads the whole queue of a title, first to last: at most 1,000 requests.
+        async fn get_queue(
+            &self,
+            request: tonic::Request<super::GetQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetQueueResponse>,
+            tonic::Status,
+        >;
+        /// Cancels a request. A copy that was kept for it goes to whoever waits next:
+        /// a paged one at once, one on a hold shelf or on its way when it is next
+        /// checked in. A loan that a recall shortened stays so.
+        ///
+        /// Errors: REQUEST_NOT_FOUND (NOT_FOUND), REQUEST_CLOSED
+        /// (FAILED_PRECONDITION), SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        async fn cancel_request(
+            &self,
+            request: tonic::Request<super::CancelRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelRequestResponse>,
+            tonic::Status,
+        >;
+        /// Changes where a request is picked up, until when it holds, or suspends it:
+        /// what is suspended keeps its place, and copies go past it.
+        ///
+        /// Errors: REQUEST_NOT_FOUND (NOT_FOUND), REQUEST_CLOSED
+        /// (FAILED_PRECONDITION); REQUEST_IN_FULFILMENT (FAILED_PRECONDITION) where a
+        /// copy is kept for it already: it can't be suspended any more, and its
+        /// pick-up point can't be changed once the copy waits there or is delivered;
+        /// REQUEST_CHANGED (ABORTED) where the etag is not the present one;
+        /// PICKUP_NOT_OFFERED, EXPIRES_IN_PAST, SUSPENSION_MALFORMED,
+        /// UPDATE_MASK_MALFORMED (INVALID_ARGUMENT); PICKUP_NOT_ALLOWED
+        /// (FAILED_PRECONDITION) where its request policy names other pick-up points;
+        /// SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        async fn change_request(
+            &self,
+            request: tonic::Request<super::ChangeRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeRequestResponse>,
+            tonic::Status,
+        >;
+        /// Puts a title's whole queue into another order. A copy that is kept for a
+        /// request stays so.
+        ///
+        /// Errors: QUEUE_CHANGED (ABORTED) where the queue is not the one that the
+        /// etag came with; QUEUE_ORDER_MALFORMED (INVALID_ARGUMENT) where the order
+        /// does not name each open request once; RECORD_NOT_FOUND,
+        /// SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        async fn reorder_queue(
+            &self,
+            request: tonic::Request<super::ReorderQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReorderQueueResponse>,
+            tonic::Status,
+        >;
+        /// Lists what waits on a service point's hold shelf, and what must be taken
+        /// off it: its request was cancelled or expired, or was filled by another
+        /// copy. By item id. Errors: SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        async fn list_hold_shelf(
+            &self,
+            request: tonic::Request<super::ListHoldShelfRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldShelfResponse>,
+            tonic::Status,
+        >;
+        /// Lists what is to be fetched from the shelves of a service point's library
+        /// for requests, by item id. Errors: SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        async fn list_pick_list(
+            &self,
+            request: tonic::Request<super::ListPickListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPickListResponse>,
+            tonic::Status,
+        >;
+        /// Lists what is on its way to a service point's library, by item id.
+        /// Errors: SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        async fn list_in_transit(
+            &self,
+            request: tonic::Request<super::ListInTransitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInTransitResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Requests: holds, recalls and pages. All requests for a title, for whatever
+    /// copy of it, stand in one queue, in the order in which they were placed.
+    ///
+    /// What is placed, changed or cancelled at a desk names its service point: the
+    /// caller's grant must be for that library or wider. Without a service point a
+    /// grant for the whole district is needed. A caller who is a patron (subject
+    /// "patron:" and the id) does all this for themselves only: PERMISSION_DENIED.
+    #[derive(Debug)]
+    pub struct RequestServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> RequestServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for RequestServiceServer<T>
+    where
+        T: RequestService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.circulation.v1.RequestService/CreateRequest" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateRequestSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::CreateRequestRequest>
+                    for CreateRequestSvc<T> {
+                        type Response = super::CreateRequestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateRequestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::create_request(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateRequestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.RequestService/GetRequest" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRequestSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::GetRequestRequest>
+                    for GetRequestSvc<T> {
+                        type Response = super::GetRequestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRequestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::get_request(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRequestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.RequestService/ListRequests" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRequestsSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::ListRequestsRequest>
+                    for ListRequestsSvc<T> {
+                        type Response = super::ListRequestsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRequestsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::list_requests(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRequestsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.RequestService/GetQueue" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetQueueSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::GetQueueRequest>
+                    for GetQueueSvc<T> {
+                        type Response = super::GetQueueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetQueueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::get_queue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetQueueSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.RequestService/CancelRequest" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelRequestSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::CancelRequestRequest>
+                    for CancelRequestSvc<T> {
+                        type Response = super::CancelRequestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelRequestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::cancel_request(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelRequestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.RequestService/ChangeRequest" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeRequestSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::ChangeRequestRequest>
+                    for ChangeRequestSvc<T> {
+                        type Response = super::ChangeRequestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeRequestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::change_request(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeRequestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.RequestService/ReorderQueue" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReorderQueueSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::ReorderQueueRequest>
+                    for ReorderQueueSvc<T> {
+                        type Response = super::ReorderQueueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReorderQueueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::reorder_queue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReorderQueueSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.RequestService/ListHoldShelf" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHoldShelfSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::ListHoldShelfRequest>
+                    for ListHoldShelfSvc<T> {
+                        type Response = super::ListHoldShelfResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHoldShelfRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::list_hold_shelf(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHoldShelfSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.RequestService/ListPickList" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPickListSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::ListPickListRequest>
+                    for ListPickListSvc<T> {
+                        type Response = super::ListPickListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPickListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::list_pick_list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPickListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.RequestService/ListInTransit" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListInTransitSvc<T: RequestService>(pub Arc<T>);
+                    impl<
+                        T: RequestService,
+                    > tonic::server::UnaryService<super::ListInTransitRequest>
+                    for ListInTransitSvc<T> {
+                        type Response = super::ListInTransitResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListInTransitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RequestService>::list_in_transit(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListInTransitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for RequestServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.circulation.v1.RequestService";
+    impl<T> tonic::server::NamedService for RequestServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// An item went out, came back or was lost: all that availability needs, and
 /// nothing about a patron.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4076,6 +6167,44 @@ impl ::prost::Name for LoanAnonymised {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/carrel.circulation.v1.LoanAnonymised".into()
+    }
+}
+/// A request was placed, changed or moved in its queue, a copy was kept for it
+/// or let go, or it was closed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestChanged {
+    /// The request as it is now, without the patron's comment.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<Request>,
+}
+impl ::prost::Name for RequestChanged {
+    const NAME: &'static str = "RequestChanged";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.RequestChanged".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.RequestChanged".into()
+    }
+}
+/// A closed request's patron was cut. Whoever keeps that link cuts it, too.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestAnonymised {
+    /// The request.
+    #[prost(string, tag = "1")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The request's revision without its patron.
+    #[prost(int64, tag = "2")]
+    pub revision: i64,
+}
+impl ::prost::Name for RequestAnonymised {
+    const NAME: &'static str = "RequestAnonymised";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.RequestAnonymised".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.RequestAnonymised".into()
     }
 }
 /// Who wants to do what, and where.
@@ -5246,6 +7375,142 @@ impl ::prost::Name for ListPatronLimitsResponse {
         "/carrel.circulation.v1.ListPatronLimitsResponse".into()
     }
 }
+/// What may be requested, and what follows from it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestPolicy {
+    /// This version's id, a UUIDv7; given by the service.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The code by which rules name it.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    /// Which version of the code, from 1; given by the service.
+    #[prost(int32, tag = "3")]
+    pub version: i32,
+    /// Its name for people.
+    #[prost(string, tag = "4")]
+    pub name: ::prost::alloc::string::String,
+    /// The types of requests that it allows, each once; none: no requests.
+    #[prost(enumeration = "RequestType", repeated, tag = "5")]
+    pub allowed_types: ::prost::alloc::vec::Vec<i32>,
+    /// The service points where it may be picked up, by id; none: any that takes
+    /// pick-ups. At most 200.
+    #[prost(string, repeated, tag = "6")]
+    pub pickup_service_point_ids: ::prost::alloc::vec::Vec<
+        ::prost::alloc::string::String,
+    >,
+    /// Whether it may be picked up only in the item's own library.
+    #[prost(bool, tag = "7")]
+    pub pickup_in_own_library_only: bool,
+    /// Whether it may be delivered.
+    #[prost(bool, tag = "8")]
+    pub delivery_allowed: bool,
+    /// How long a copy waits on the hold shelf, whatever the service point says;
+    /// unset: as the service point says.
+    #[prost(message, optional, tag = "9")]
+    pub hold_shelf_period: ::core::option::Option<Period>,
+    /// How long a loan lasts at least, whoever recalls it; unset: no such time.
+    #[prost(message, optional, tag = "10")]
+    pub minimum_guaranteed_loan_period: ::core::option::Option<Period>,
+    /// How long after the recall it is due; unset: at once, or, where no loan
+    /// period is guaranteed either, when it was due anyway.
+    #[prost(message, optional, tag = "11")]
+    pub recall_return_interval: ::core::option::Option<Period>,
+    /// How many open requests one patron may have under this code; 0: no limit.
+    #[prost(int32, tag = "12")]
+    pub max_requests: i32,
+    /// Whether a loan may be renewed although a hold under this policy waits for
+    /// it. A recall always blocks the renewal of the loan that it recalled.
+    #[prost(bool, tag = "13")]
+    pub renewal_despite_holds: bool,
+}
+impl ::prost::Name for RequestPolicy {
+    const NAME: &'static str = "RequestPolicy";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.RequestPolicy".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.RequestPolicy".into()
+    }
+}
+/// A request policy to add.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateRequestPolicyRequest {
+    /// The policy; id and version are ignored.
+    #[prost(message, optional, tag = "1")]
+    pub request_policy: ::core::option::Option<RequestPolicy>,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CreateRequestPolicyRequest {
+    const NAME: &'static str = "CreateRequestPolicyRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CreateRequestPolicyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CreateRequestPolicyRequest".into()
+    }
+}
+/// The policy as added.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateRequestPolicyResponse {
+    /// The policy.
+    #[prost(message, optional, tag = "1")]
+    pub request_policy: ::core::option::Option<RequestPolicy>,
+}
+impl ::prost::Name for CreateRequestPolicyResponse {
+    const NAME: &'static str = "CreateRequestPolicyResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CreateRequestPolicyResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CreateRequestPolicyResponse".into()
+    }
+}
+/// Asks for the request policies.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRequestPoliciesRequest {
+    /// How many at the most, 1 to 1,000; 0 means 100.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// From the previous answer.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListRequestPoliciesRequest {
+    const NAME: &'static str = "ListRequestPoliciesRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListRequestPoliciesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListRequestPoliciesRequest".into()
+    }
+}
+/// A page of request policies.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRequestPoliciesResponse {
+    /// The policies.
+    #[prost(message, repeated, tag = "1")]
+    pub request_policies: ::prost::alloc::vec::Vec<RequestPolicy>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListRequestPoliciesResponse {
+    const NAME: &'static str = "ListRequestPoliciesResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListRequestPoliciesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListRequestPoliciesResponse".into()
+    }
+}
 /// A unit of time. Minutes and hours run by the clock; days, weeks and months
 /// by the calendar of the service point's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -5874,6 +8139,66 @@ pub mod policy_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Adds a request policy, or the next version of the one with this code.
+        pub async fn create_request_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateRequestPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateRequestPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.PolicyService/CreateRequestPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.PolicyService",
+                        "CreateRequestPolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the newest versions of the request policies by code.
+        pub async fn list_request_policies(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRequestPoliciesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRequestPoliciesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.PolicyService/ListRequestPolicies",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.PolicyService",
+                        "ListRequestPolicies",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5979,6 +8304,22 @@ pub mod policy_service_server {
             request: tonic::Request<super::ListPatronLimitsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListPatronLimitsResponse>,
+            tonic::Status,
+        >;
+        /// Adds a request policy, or the next version of the one with this code.
+        async fn create_request_policy(
+            &self,
+            request: tonic::Request<super::CreateRequestPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateRequestPolicyResponse>,
+            tonic::Status,
+        >;
+        /// Lists the newest versions of the request policies by code.
+        async fn list_request_policies(
+            &self,
+            request: tonic::Request<super::ListRequestPoliciesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRequestPoliciesResponse>,
             tonic::Status,
         >;
     }
@@ -6589,6 +8930,98 @@ pub mod policy_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/carrel.circulation.v1.PolicyService/CreateRequestPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateRequestPolicySvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::CreateRequestPolicyRequest>
+                    for CreateRequestPolicySvc<T> {
+                        type Response = super::CreateRequestPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateRequestPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::create_request_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateRequestPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.PolicyService/ListRequestPolicies" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRequestPoliciesSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::ListRequestPoliciesRequest>
+                    for ListRequestPoliciesSvc<T> {
+                        type Response = super::ListRequestPoliciesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRequestPoliciesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::list_request_policies(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRequestPoliciesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -6731,7 +9164,8 @@ pub mod privacy_service_client {
     /// billing has told, and the period below has passed; unless the patron chose to
     /// keep a reading history (patrons: SetReadingHistoryChoice). A loan of equipment
     /// or of a kit keeps its patron for a day at least, so that it can be looked
-    /// through. LoanAnonymised
+    /// through. A closed request loses its patron after the same period. LoanAnonymised
+    /// and RequestAnonymised
     /// tells others to cut theirs. Events that were told before leave the feed with
     /// its retention.
     #[derive(Debug, Clone)]
@@ -6903,7 +9337,8 @@ pub mod privacy_service_server {
     /// billing has told, and the period below has passed; unless the patron chose to
     /// keep a reading history (patrons: SetReadingHistoryChoice). A loan of equipment
     /// or of a kit keeps its patron for a day at least, so that it can be looked
-    /// through. LoanAnonymised
+    /// through. A closed request loses its patron after the same period. LoanAnonymised
+    /// and RequestAnonymised
     /// tells others to cut theirs. Events that were told before leave the feed with
     /// its retention.
     #[derive(Debug)]
@@ -7135,6 +9570,13 @@ pub struct ServicePoint {
     /// Its IANA time zone, such as "America/Los_Angeles".
     #[prost(string, tag = "6")]
     pub time_zone: ::prost::alloc::string::String,
+    /// Whether requests are picked up there.
+    #[prost(bool, tag = "7")]
+    pub pickup_location: bool,
+    /// How long they wait on its hold shelf, then on to the end of an open day;
+    /// needed where they are picked up there.
+    #[prost(message, optional, tag = "8")]
+    pub hold_shelf_period: ::core::option::Option<Period>,
 }
 impl ::prost::Name for ServicePoint {
     const NAME: &'static str = "ServicePoint";
@@ -7640,6 +10082,50 @@ impl ::prost::Name for GetClosingResponse {
         "/carrel.circulation.v1.GetClosingResponse".into()
     }
 }
+/// What shall hold for pick-ups.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPickupRequest {
+    /// The service point.
+    #[prost(string, tag = "1")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// Whether requests are picked up there.
+    #[prost(bool, tag = "2")]
+    pub pickup_location: bool,
+    /// How long they wait on its hold shelf; needed where they are picked up
+    /// there.
+    #[prost(message, optional, tag = "3")]
+    pub hold_shelf_period: ::core::option::Option<Period>,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for SetPickupRequest {
+    const NAME: &'static str = "SetPickupRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.SetPickupRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.SetPickupRequest".into()
+    }
+}
+/// The service point as it is now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPickupResponse {
+    /// The service point.
+    #[prost(message, optional, tag = "1")]
+    pub service_point: ::core::option::Option<ServicePoint>,
+}
+impl ::prost::Name for SetPickupResponse {
+    const NAME: &'static str = "SetPickupResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.SetPickupResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.SetPickupResponse".into()
+    }
+}
 /// A day of the week (ISO 8601).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -7775,7 +10261,7 @@ pub mod service_point_service_client {
             self
         }
         /// Adds a service point. Errors: SERVICE_POINT_CODE_TAKEN (ALREADY_EXISTS),
-        /// TIME_ZONE_UNKNOWN (INVALID_ARGUMENT).
+        /// TIME_ZONE_UNKNOWN, HOLD_SHELF_PERIOD_MISSING (INVALID_ARGUMENT).
         pub async fn create_service_point(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateServicePointRequest>,
@@ -7801,6 +10287,39 @@ pub mod service_point_service_client {
                     GrpcMethod::new(
                         "carrel.circulation.v1.ServicePointService",
                         "CreateServicePoint",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says whether requests are picked up at a service point, and how long they
+        /// wait. Requests on their way to it or waiting there go on. Errors:
+        /// SERVICE_POINT_NOT_FOUND (NOT_FOUND), HOLD_SHELF_PERIOD_MISSING
+        /// (INVALID_ARGUMENT).
+        pub async fn set_pickup(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetPickupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetPickupResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.ServicePointService/SetPickup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.ServicePointService",
+                        "SetPickup",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -8042,12 +10561,23 @@ pub mod service_point_service_server {
     #[async_trait]
     pub trait ServicePointService: std::marker::Send + std::marker::Sync + 'static {
         /// Adds a service point. Errors: SERVICE_POINT_CODE_TAKEN (ALREADY_EXISTS),
-        /// TIME_ZONE_UNKNOWN (INVALID_ARGUMENT).
+        /// TIME_ZONE_UNKNOWN, HOLD_SHELF_PERIOD_MISSING (INVALID_ARGUMENT).
         async fn create_service_point(
             &self,
             request: tonic::Request<super::CreateServicePointRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CreateServicePointResponse>,
+            tonic::Status,
+        >;
+        /// Says whether requests are picked up at a service point, and how long they
+        /// wait. Requests on their way to it or waiting there go on. Errors:
+        /// SERVICE_POINT_NOT_FOUND (NOT_FOUND), HOLD_SHELF_PERIOD_MISSING
+        /// (INVALID_ARGUMENT).
+        async fn set_pickup(
+            &self,
+            request: tonic::Request<super::SetPickupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetPickupResponse>,
             tonic::Status,
         >;
         /// Reads one.
@@ -8229,6 +10759,52 @@ pub mod service_point_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateServicePointSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.ServicePointService/SetPickup" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetPickupSvc<T: ServicePointService>(pub Arc<T>);
+                    impl<
+                        T: ServicePointService,
+                    > tonic::server::UnaryService<super::SetPickupRequest>
+                    for SetPickupSvc<T> {
+                        type Response = super::SetPickupResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetPickupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServicePointService>::set_pickup(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetPickupSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -64,6 +64,9 @@ pub struct ServicePoint {
     pub code: String,
     pub name: String,
     pub library: String,
+    /// How long requests wait on its hold shelf; left out where none are
+    /// picked up there.
+    pub hold_shelf_period: Option<Period>,
 }
 
 /// The week of a library: hours such as "07:45-20:00", closed where left out.
@@ -182,6 +185,7 @@ pub struct Policies {
     pub loan_policy: Vec<LoanPolicy>,
     pub overdue_fine_policy: Vec<OverdueFinePolicy>,
     pub lost_item_policy: Vec<LostItemPolicy>,
+    pub request_policy: Vec<RequestPolicy>,
     pub patron_limits: Vec<PatronLimits>,
 }
 
@@ -238,6 +242,17 @@ pub struct LostItemPolicy {
     pub processing_fee: String,
     pub refund_within: Option<Period>,
     pub refund_processing_fee: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct RequestPolicy {
+    pub code: String,
+    pub name: String,
+    pub types: Vec<String>,
+    pub minimum_guaranteed_loan_period: Option<Period>,
+    pub recall_return_interval: Option<Period>,
+    #[serde(default)]
+    pub max_requests: i32,
 }
 
 #[derive(Debug, Deserialize)]

@@ -154,6 +154,8 @@ async fn service_points(
                     library_code: point.library.clone(),
                     institution_code: institution_of(district, &point.library)?,
                     time_zone: district.district.time_zone.clone(),
+                    pickup_location: point.hold_shelf_period.is_some(),
+                    hold_shelf_period: point.hold_shelf_period.as_ref().map(period).transpose()?,
                     ..Default::default()
                 }),
                 request_id: request_id(),
@@ -298,6 +300,15 @@ async fn policies(
             })
             .await?;
     }
+    for policy in &policies.request_policy {
+        clients
+            .policies
+            .create_request_policy(circulation::CreateRequestPolicyRequest {
+                request_policy: Some(request_policy(policy)?),
+                request_id: request_id(),
+            })
+            .await?;
+    }
     for limits in &policies.patron_limits {
         clients
             .policies
@@ -361,6 +372,31 @@ fn loan_policy(policy: &super::district::LoanPolicy) -> anyhow::Result<circulati
             .with_context(unknown)?
             .into(),
         item_limit: policy.item_limit,
+        ..Default::default()
+    })
+}
+
+fn request_policy(
+    policy: &super::district::RequestPolicy,
+) -> anyhow::Result<circulation::RequestPolicy> {
+    let kind = |name: &String| {
+        let kind = enum_name("REQUEST_TYPE", Some(name));
+        let kind = circulation::RequestType::from_str_name(&kind);
+        Ok(kind
+            .with_context(|| format!("no type of request {name}"))?
+            .into())
+    };
+    let guaranteed = policy.minimum_guaranteed_loan_period.as_ref();
+    let interval = policy.recall_return_interval.as_ref();
+    Ok(circulation::RequestPolicy {
+        code: policy.code.clone(),
+        name: policy.name.clone(),
+        allowed_types: (policy.types.iter())
+            .map(kind)
+            .collect::<anyhow::Result<_>>()?,
+        minimum_guaranteed_loan_period: guaranteed.map(period).transpose()?,
+        recall_return_interval: interval.map(period).transpose()?,
+        max_requests: policy.max_requests,
         ..Default::default()
     })
 }

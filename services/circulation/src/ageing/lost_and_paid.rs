@@ -71,39 +71,34 @@ async fn end(
     ledger::change(transaction, &before, &loan, &record).await?;
     let status = CirculationItemStatus::LostAndPaid;
     // The change counted the item's revision up.
-    let revision = store::put_item_status(transaction, loan.item_id, status, 0).await?;
+    let revision = store::put_item_status(transaction, loan.item_id, status).await?;
     Ok(Some(vec![
         event::availability_changed(loan.item_id, status, revision, now),
         event::loan_changed(&loan, now),
     ]))
 }
 
-/// Takes back an item that was lost and paid for: it is in again, and billing
-/// is told what the policy gives back. No patron is needed for that: the loss
-/// names the charge. The caller holds the item's lock and tells the events.
-pub(crate) async fn take_back(
+/// What billing is told of an item that was lost and paid for and came back:
+/// what the policy gives back. No patron is needed for that, the loss names the
+/// charge. The caller holds the item's lock, and tells the event.
+pub(crate) async fn refund(
     circulation: &Circulation,
     transaction: &mut PgConnection,
     item_id: Uuid,
     at: Timestamp,
-) -> Result<Vec<NewEvent>, Error> {
-    let status = CirculationItemStatus::In;
-    let revision = store::put_item_status(transaction, item_id, status, 1).await?;
-    let mut events = vec![event::availability_changed(item_id, status, revision, at)];
+) -> Result<Option<NewEvent>, Error> {
     let Some(loan_id) = store::find_paid_loan(transaction, item_id).await? else {
-        return Ok(events);
+        return Ok(None);
     };
     let loan = loan::store::find(transaction, loan_id).await?;
-    if let Some(loan) = loan
-        && let Some(loss) = loan.loss
-    {
-        let policies = circulation
-            .known
-            .loan_policies(transaction, loan.policy_ids)
-            .await?;
-        let calendar = calendar_of(circulation, transaction, &loan).await?;
-        let refund = fine::refund(&policies.lost_item.terms, loss.at, at, &calendar);
-        events.push(event::lost_item_returned(loss.id, &loan, refund, at));
-    }
-    Ok(events)
+    let Some((loan, loss)) = loan.and_then(|loan| loan.loss.map(|loss| (loan, loss))) else {
+        return Ok(None);
+    };
+    let policies = circulation
+        .known
+        .loan_policies(transaction, loan.policy_ids)
+        .await?;
+    let calendar = calendar_of(circulation, transaction, &loan).await?;
+    let refund = fine::refund(&policies.lost_item.terms, loss.at, at, &calendar);
+    Ok(Some(event::lost_item_returned(loss.id, &loan, refund, at)))
 }

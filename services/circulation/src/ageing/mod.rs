@@ -19,9 +19,9 @@ use crate::loan::event;
 use crate::loan::fine::lost_fees;
 use crate::loan::model::{Loss, LossCause};
 use crate::period::second_of;
-use crate::{Circulation, first_id, privacy};
+use crate::{Circulation, first_id, privacy, request};
 
-pub(crate) use lost_and_paid::take_back;
+pub(crate) use lost_and_paid::refund;
 
 /// Who ages, in a loan's history.
 pub(crate) const ACTOR: &str = "service:circulation";
@@ -40,7 +40,7 @@ pub struct Aged {
     pub aged_to_lost_count: i64,
     /// Loans ended since their lost item was paid for.
     pub lost_and_paid_count: i64,
-    /// Loans whose patron was cut.
+    /// Loans and requests whose patron was cut.
     pub anonymised_count: i64,
 }
 
@@ -60,13 +60,15 @@ enum Step {
     Lost,
     LostAndPaid,
     Anonymise,
+    AnonymiseRequests,
 }
 
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 5] = [
     Step::Overdue,
     Step::Lost,
     Step::LostAndPaid,
     Step::Anonymise,
+    Step::AnonymiseRequests,
 ];
 
 /// Ages what is due by now, once for each request: its run counts within the
@@ -108,6 +110,7 @@ async fn go_through(circulation: &Circulation, run_id: Option<Uuid>) -> Result<A
                 Step::Lost => age_to_lost(circulation, run_id).await?,
                 Step::LostAndPaid => lost_and_paid::end_one(circulation, run_id).await?,
                 Step::Anonymise => privacy::anonymise(circulation, run_id).await?,
+                Step::AnonymiseRequests => privacy::anonymise_requests(circulation, run_id).await?,
             };
             if batch.taken == 0 {
                 break;
@@ -118,6 +121,7 @@ async fn go_through(circulation: &Circulation, run_id: Option<Uuid>) -> Result<A
             aged.anonymised_count += batch.aged.anonymised_count;
         }
     }
+    request::ageing::run(circulation).await?;
     privacy::forget_borrowers(circulation).await?;
     if aged != Aged::default() {
         let Aged {
@@ -148,6 +152,7 @@ pub async fn run_until(circulation: Circulation, shutdown: CancellationToken) {
         let outcome = async {
             let pool = circulation.database.pool();
             if store::is_anything_due(pool, second_of(now)).await?
+                || request::ageing::is_anything_due(pool, now).await?
                 || privacy::is_anything_due(pool, now).await?
             {
                 run(&circulation).await?;

@@ -313,15 +313,13 @@ pub(crate) async fn put_item_status(
     connection: &mut PgConnection,
     item_id: Uuid,
     status: CirculationItemStatus,
-    revisions: i64,
 ) -> Result<i64, sqlx::Error> {
     let number: i32 = status.into();
     sqlx::query_scalar!(
-        "update item_circulation set status = $2, revision = revision + $3 where item_id = $1
+        "update item_circulation set status = $2 where item_id = $1
          returning revision",
         item_id,
         i16::try_from(number).unwrap_or_default(),
-        revisions,
     )
     .fetch_one(connection)
     .await

@@ -79,8 +79,9 @@ impl LoanService for LoanRpcs {
             destination_library_code: taken.destination_library_code,
             in_house_use: taken.in_house_use,
             overdue_fine: taken.overdue_fine.map(Into::into),
-            request_id: String::new(),
-            destination_service_point_id: String::new(),
+            request_id: text(taken.request_id),
+            destination_service_point_id: text(taken.destination_service_point_id),
+            slip: taken.slip.map(Into::into),
             parts_to_check: parts_to_check.into_iter().map(Into::into).collect(),
         }))
     }
@@ -210,11 +211,15 @@ impl LoanService for LoanRpcs {
     }
 }
 
+fn text(id: Option<Uuid>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
 fn occurred_at(at: Option<&prost_types::Timestamp>) -> Result<Option<Timestamp>, Refusal> {
     at.map(|at| wire::timestamp("occurred_at", at)).transpose()
 }
 
-fn overriding(given: Option<WireOverride>) -> Result<Option<Override>, Error> {
+pub(super) fn overriding(given: Option<WireOverride>) -> Result<Option<Override>, Error> {
     let Some(given) = given else { return Ok(None) };
     if given.comment.trim().is_empty() {
         return Err(Error::OverrideCommentMissing);
@@ -230,7 +235,7 @@ fn overriding(given: Option<WireOverride>) -> Result<Option<Override>, Error> {
     }))
 }
 
-fn to_blocks(overridden: Vec<OverriddenBlock>) -> Vec<Block> {
+pub(super) fn to_blocks(overridden: Vec<OverriddenBlock>) -> Vec<Block> {
     overridden.into_iter().map(Into::into).collect()
 }
 

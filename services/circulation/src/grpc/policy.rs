@@ -4,14 +4,16 @@ use carrel_proto::circulation::v1::policy_service_server::PolicyService;
 use carrel_proto::circulation::v1::{
     BlockedActions as WireActions, ClosedLibraryDueDate as WireClosed, CreateLoanPolicyRequest,
     CreateLoanPolicyResponse, CreateLostItemPolicyRequest, CreateLostItemPolicyResponse,
-    CreateOverdueFinePolicyRequest, CreateOverdueFinePolicyResponse, FixedDueDate as WireFixed,
-    GetLoanPolicyRequest, GetLoanPolicyResponse, GetLostItemPolicyRequest,
-    GetLostItemPolicyResponse, GetOverdueFinePolicyRequest, GetOverdueFinePolicyResponse,
-    ItemLimitScope as WireScope, ListLoanPoliciesRequest, ListLoanPoliciesResponse,
-    ListLostItemPoliciesRequest, ListLostItemPoliciesResponse, ListOverdueFinePoliciesRequest,
-    ListOverdueFinePoliciesResponse, ListPatronLimitsRequest, ListPatronLimitsResponse,
-    LoanCategory, LoanPolicy as WireLoan, LoanProfile as WireProfile, LostItemPolicy as WireLost,
-    OverdueFinePolicy as WireFine, PatronLimits as WireLimits, RenewFrom as WireRenewFrom,
+    CreateOverdueFinePolicyRequest, CreateOverdueFinePolicyResponse, CreateRequestPolicyRequest,
+    CreateRequestPolicyResponse, FixedDueDate as WireFixed, GetLoanPolicyRequest,
+    GetLoanPolicyResponse, GetLostItemPolicyRequest, GetLostItemPolicyResponse,
+    GetOverdueFinePolicyRequest, GetOverdueFinePolicyResponse, ItemLimitScope as WireScope,
+    ListLoanPoliciesRequest, ListLoanPoliciesResponse, ListLostItemPoliciesRequest,
+    ListLostItemPoliciesResponse, ListOverdueFinePoliciesRequest, ListOverdueFinePoliciesResponse,
+    ListPatronLimitsRequest, ListPatronLimitsResponse, ListRequestPoliciesRequest,
+    ListRequestPoliciesResponse, LoanCategory, LoanPolicy as WireLoan, LoanProfile as WireProfile,
+    LostItemPolicy as WireLost, OverdueFinePolicy as WireFine, PatronLimits as WireLimits,
+    RenewFrom as WireRenewFrom, RequestPolicy as WireRequestPolicy, RequestType,
     SetPatronLimitsRequest, SetPatronLimitsResponse,
 };
 use carrel_runtime::wire::{self, required};
@@ -19,13 +21,15 @@ use carrel_runtime::{Call, Refusal, page};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::{LARGEST_PAGE, PAGE, optional_money, optional_period, period, to_period, unspecified};
+use super::{
+    LARGEST_PAGE, PAGE, known, optional_money, optional_period, period, to_period, unspecified,
+};
 use crate::Circulation;
 use crate::policy;
 use crate::policy::model::{
     BlockedActions, Category, ClosedLibraryDueDate, FineTerms, FixedDueDate, ItemLimitScope,
     LimitBlocks, LoanProfile, LoanTerms, LostTerms, Overnight, PatronLimits, Policy, RenewFrom,
-    Terms,
+    RequestTerms, Terms,
 };
 
 /// Serves policies and patron limits.
@@ -166,6 +170,42 @@ impl PolicyService for PolicyRpcs {
         }))
     }
 
+    async fn create_request_policy(
+        &self,
+        request: Request<CreateRequestPolicyRequest>,
+    ) -> Result<Response<CreateRequestPolicyResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let given = required("request_policy", &request.request_policy)?;
+        let (code, name) = code_and_name("request_policy", &given.code, &given.name)?;
+        let made = policy::create(&self.0, &key, code, name, &request_terms(given)?).await?;
+        Ok(Response::new(CreateRequestPolicyResponse {
+            request_policy: Some(to_request_policy(made)),
+        }))
+    }
+
+    async fn list_request_policies(
+        &self,
+        request: Request<ListRequestPoliciesRequest>,
+    ) -> Result<Response<ListRequestPoliciesResponse>, Status> {
+        let request = request.into_inner();
+        let query = ListRequestPoliciesRequest::default();
+        let page = page::<String>(
+            request.page_size,
+            &request.page_token,
+            &query,
+            PAGE,
+            LARGEST_PAGE,
+        )?;
+        let mut policies = policy::list(&self.0, page.after.as_deref(), page.limit()).await?;
+        let next_page_token = page.cut(&mut policies, |policy| policy.code.clone());
+        Ok(Response::new(ListRequestPoliciesResponse {
+            request_policies: policies.into_iter().map(to_request_policy).collect(),
+            next_page_token,
+        }))
+    }
+
     async fn set_patron_limits(
         &self,
         request: Request<SetPatronLimitsRequest>,
@@ -239,6 +279,66 @@ fn code_and_name<'a>(
         ));
     }
     Ok((code, wire::text(&format!("{field}.name"), name, 1, 200)?))
+}
+
+fn request_terms(given: &WireRequestPolicy) -> Result<RequestTerms, Refusal> {
+    let mut terms = RequestTerms {
+        pickup_in_own_library_only: given.pickup_in_own_library_only,
+        delivery_allowed: given.delivery_allowed,
+        max_requests: given.max_requests,
+        renewal_despite_holds: given.renewal_despite_holds,
+        ..RequestTerms::default()
+    };
+    for (index, kind) in given.allowed_types.iter().enumerate() {
+        let field = format!("request_policy.allowed_types[{index}]");
+        let allowed = match known(&field, *kind)? {
+            RequestType::Hold => &mut terms.hold,
+            RequestType::Recall => &mut terms.recall,
+            RequestType::Page => &mut terms.page,
+            RequestType::Unspecified => return Err(unspecified(&field)),
+        };
+        if std::mem::replace(allowed, true) {
+            let twice = "names a type that was named before";
+            return Err(Refusal::field(&field, "POLICY_MALFORMED", twice));
+        }
+    }
+    let points = given.pickup_service_point_ids.iter();
+    terms.pickup_service_point_ids = points
+        .map(|id| wire::id("request_policy.pickup_service_point_ids", id))
+        .collect::<Result<_, _>>()?;
+    let period = |name: &str, given| optional_period(&format!("request_policy.{name}"), given);
+    terms.hold_shelf_period = period("hold_shelf_period", given.hold_shelf_period.as_ref())?;
+    terms.minimum_guaranteed_loan_period = period(
+        "minimum_guaranteed_loan_period",
+        given.minimum_guaranteed_loan_period.as_ref(),
+    )?;
+    terms.recall_return_interval = period(
+        "recall_return_interval",
+        given.recall_return_interval.as_ref(),
+    )?;
+    Ok(terms)
+}
+
+fn to_request_policy(policy: Policy<RequestTerms>) -> WireRequestPolicy {
+    let terms = policy.terms;
+    let types = [RequestType::Hold, RequestType::Recall, RequestType::Page];
+    let allowed = types.into_iter().filter(|kind| terms.allows(*kind));
+    let points = terms.pickup_service_point_ids.iter();
+    WireRequestPolicy {
+        id: policy.id.to_string(),
+        code: policy.code,
+        version: policy.version,
+        name: policy.name,
+        allowed_types: allowed.map(Into::into).collect(),
+        pickup_service_point_ids: points.map(ToString::to_string).collect(),
+        pickup_in_own_library_only: terms.pickup_in_own_library_only,
+        delivery_allowed: terms.delivery_allowed,
+        hold_shelf_period: terms.hold_shelf_period.map(to_period),
+        minimum_guaranteed_loan_period: terms.minimum_guaranteed_loan_period.map(to_period),
+        recall_return_interval: terms.recall_return_interval.map(to_period),
+        max_requests: terms.max_requests,
+        renewal_despite_holds: terms.renewal_despite_holds,
+    }
 }
 
 fn loan_terms(given: &WireLoan) -> Result<LoanTerms, Refusal> {

@@ -8,7 +8,7 @@ use carrel_proto::circulation::v1::{
     GetServicePointRequest, GetServicePointResponse, HoursException as WireException,
     ListServicePointsRequest, ListServicePointsResponse, PreviewClosingRequest,
     PreviewClosingResponse, ServicePoint as WirePoint, SetOpeningHoursRequest,
-    SetOpeningHoursResponse, WeeklyHours as WireWeekly,
+    SetOpeningHoursResponse, SetPickupRequest, SetPickupResponse, WeeklyHours as WireWeekly,
 };
 use carrel_proto::r#type::v1::TimeOfDay;
 use carrel_runtime::wire::{self, required};
@@ -17,7 +17,7 @@ use jiff::civil::Weekday;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{LARGEST_PAGE, PAGE, known, unspecified};
+use super::{LARGEST_PAGE, PAGE, known, optional_period, to_period, unspecified};
 use crate::Circulation;
 use crate::error::Error;
 use crate::service_point::calendar::{Closed, Hours, HoursException, OpeningHours, WeeklyHours};
@@ -40,6 +40,22 @@ impl ServicePointService for ServicePointRpcs {
         let point = point(required("service_point", &request.service_point)?)?;
         let point = service_point::create(&self.0, &key, point).await?;
         Ok(Response::new(CreateServicePointResponse {
+            service_point: Some(to_point(point)),
+        }))
+    }
+
+    async fn set_pickup(
+        &self,
+        request: Request<SetPickupRequest>,
+    ) -> Result<Response<SetPickupResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let id = wire::id("service_point_id", &request.service_point_id)?;
+        let period = optional_period("hold_shelf_period", request.hold_shelf_period.as_ref())?;
+        let pickup = request.pickup_location;
+        let point = service_point::set_pickup(&self.0, &key, id, pickup, period).await?;
+        Ok(Response::new(SetPickupResponse {
             service_point: Some(to_point(point)),
         }))
     }
@@ -182,6 +198,11 @@ fn point(point: &WirePoint) -> Result<ServicePoint, Refusal> {
         library_code: code("service_point.library_code", &point.library_code)?,
         institution_code: code("service_point.institution_code", &point.institution_code)?,
         time_zone: point.time_zone.clone(),
+        pickup_location: point.pickup_location,
+        hold_shelf_period: optional_period(
+            "service_point.hold_shelf_period",
+            point.hold_shelf_period.as_ref(),
+        )?,
     })
 }
 
@@ -193,6 +214,8 @@ fn to_point(point: ServicePoint) -> WirePoint {
         library_code: point.library_code,
         institution_code: point.institution_code,
         time_zone: point.time_zone,
+        pickup_location: point.pickup_location,
+        hold_shelf_period: point.hold_shelf_period.map(to_period),
     }
 }
 

@@ -2,21 +2,25 @@
 
 use carrel_database::{Claim, RequestKey, claim, transact};
 use carrel_money::Money;
-use carrel_proto::catalog::v1::ItemStatus;
-use carrel_proto::circulation::v1::{CirculationItemStatus, NextStep};
+use carrel_outbox::NewEvent;
+use carrel_proto::circulation::v1::{CirculationItemStatus, NextStep, SlipKind};
 use carrel_runtime::Call;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::ledger::{self, ActionRecord, CheckInRecord, InHouseFacts};
-use super::model::{Loan, moment, next_step};
+use super::model::{Loan, moment};
+use super::store::ItemAtDesk;
 use super::{
     calendar_of, event, fine, item_not_found, nobody_for_themselves, permit, reborrow, store, tell,
 };
 use crate::error::Error;
 use crate::known::LoanPolicies;
 use crate::projection::lookup::Answer;
+use crate::request::fulfilment::{self, Arrival};
+use crate::request::model::Request;
+use crate::request::store as request_store;
 use crate::service_point::calendar::Calendar;
 use crate::{Circulation, ageing, first_id};
 
@@ -46,6 +50,12 @@ pub struct CheckedIn {
     pub in_house_use: bool,
     /// The overdue fine incurred.
     pub overdue_fine: Option<Money>,
+    /// The request that it goes to.
+    pub request_id: Option<Uuid>,
+    /// The service point that it goes to.
+    pub destination_service_point_id: Option<Uuid>,
+    /// What is put into it.
+    pub slip: Option<Slip>,
 }
 
 /// Takes an item back.
@@ -94,13 +104,30 @@ async fn taken_before(connection: &mut PgConnection, id: Uuid) -> Result<Checked
     };
     // A check-in's entry in the loan's history has the check-in's id.
     let action = store::find_action(connection, id).await?;
+    let next_step = NextStep::try_from(i32::from(row.next_step)).unwrap_or_default();
+    let destination = Destination {
+        service_point_id: row.destination_service_point_id,
+        library_code: row.destination_library_code,
+    };
+    let request = match row.request_id {
+        Some(id) => request_store::find(connection, id).await?,
+        None => None,
+    };
     Ok(CheckedIn {
         loan,
         item_id: row.item_id,
-        next_step: NextStep::try_from(i32::from(row.next_step)).unwrap_or_default(),
-        destination_library_code: row.destination_library_code,
+        slip: slip(
+            next_step,
+            &destination,
+            &row.desk_library_code,
+            request.as_ref(),
+        ),
+        next_step,
+        destination_library_code: destination.library_code,
         in_house_use: row.in_house_use,
         overdue_fine: action.and_then(|(_, fine)| fine),
+        request_id: row.request_id,
+        destination_service_point_id: destination.service_point_id,
     })
 }
 
@@ -121,55 +148,159 @@ async fn take_back(
     let item = item.ok_or(Error::ItemNotFound {
         owner_reached: true,
     })?;
-    let status = ItemStatus::try_from(item.status).unwrap_or_default();
-    let home = item.path.library_code.as_deref();
-    let (next_step, destination) = next_step(status, home, &desk.library_code);
-    let destination = destination.unwrap_or_default();
-    let was_paid_for = item.desk_status == CirculationItemStatus::LostAndPaid;
-    let in_house_use =
-        item.open_loan_id.is_none() && next_step != NextStep::AskCatalog && !was_paid_for;
-    let arrival = CheckInRecord {
-        id: check_in_id,
-        item_id: item.item_id,
-        loan_id: item.open_loan_id,
-        service_point_id: point,
-        occurred_at: at,
-        next_step: next_step.into(),
-        destination_library_code: &destination,
-        in_house_use,
-        facts: InHouseFacts::of(&item, &desk),
-    };
-    let (loan, overdue_fine) = match item.open_loan_id {
-        None => {
-            ledger::arrive(transaction, &arrival).await?;
-            if was_paid_for {
-                let found = ageing::take_back(circulation, transaction, item.item_id, at).await?;
-                tell(transaction, call, found).await?;
-            }
-            (None, None)
-        }
-        Some(loan_id) => {
-            let (loan, fine) = end_loan(
+    let ended = match item.open_loan_id {
+        None => None,
+        Some(loan_id) => Some(
+            end_loan(
                 circulation,
                 transaction,
                 call,
                 request,
                 loan_id,
-                &arrival,
+                (check_in_id, at),
                 now,
             )
-            .await?;
-            (Some(loan), fine)
+            .await?,
+        ),
+    };
+    // After the loan, since a patron's lock comes before a queue's.
+    let arrival =
+        fulfilment::at_check_in(circulation, transaction, &item, point, &desk, now).await?;
+    let mut events = place(transaction, &item, ended.as_ref(), &arrival, at).await?;
+    let next_step = arrival.next_step;
+    let destination = Destination {
+        service_point_id: arrival.placement.destination_service_point_id,
+        library_code: arrival.placement.destination_library_code,
+    };
+    // What arrives for a request or on its way home is not used by anybody.
+    let in_house_use = ended.is_none()
+        && item.desk_status == CirculationItemStatus::In
+        && arrival.request.is_none()
+        && next_step != NextStep::AskCatalog;
+    let record = CheckInRecord {
+        id: check_in_id,
+        item_id: item.item_id,
+        loan_id: item.open_loan_id,
+        service_point_id: point,
+        occurred_at: ended.as_ref().map_or(at, |ended| ended.at),
+        next_step: next_step.into(),
+        destination_library_code: &destination.library_code,
+        in_house_use,
+        request_id: arrival.request.as_ref().map(|request| request.id),
+        destination_service_point_id: destination.service_point_id,
+        facts: InHouseFacts::of(&item, &desk),
+    };
+    ledger::arrive(transaction, &record).await?;
+    let (loan, overdue_fine) = match ended {
+        None => (None, None),
+        Some(ended) => {
+            events.extend(ended.events);
+            (Some(ended.loan), ended.fine)
         }
     };
+    events.extend(arrival.events);
+    if item.desk_status == CirculationItemStatus::LostAndPaid {
+        events.extend(ageing::refund(circulation, transaction, item.item_id, at).await?);
+    }
+    tell(transaction, call, events).await?;
+    tracing::info!(item.id = %item.item_id, ?next_step, "checked in");
+    let request = arrival.request.as_ref();
     Ok(CheckedIn {
         loan,
         item_id: item.item_id,
+        slip: slip(next_step, &destination, &desk.library_code, request),
         next_step,
-        destination_library_code: destination,
+        destination_library_code: destination.library_code,
         in_house_use,
         overdue_fine,
+        request_id: request.map(|request| request.id),
+        destination_service_point_id: destination.service_point_id,
     })
+}
+
+/// Where an item goes.
+#[derive(Debug)]
+struct Destination {
+    service_point_id: Option<Uuid>,
+    /// "": it stays.
+    library_code: String,
+}
+
+/// What is put into an item for whoever handles it next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slip {
+    /// What for.
+    pub kind: SlipKind,
+    /// The request.
+    pub request_id: Option<Uuid>,
+    /// The service point that it goes to.
+    pub destination_service_point_id: Option<Uuid>,
+    /// The library that it goes to or stays in; "" for delivery.
+    pub destination_library_code: String,
+    /// Until when it waits on the hold shelf.
+    pub hold_shelf_expires_at: Option<Timestamp>,
+}
+
+fn slip(
+    next_step: NextStep,
+    destination: &Destination,
+    here: &str,
+    request: Option<&Request>,
+) -> Option<Slip> {
+    let (kind, library_code) = match next_step {
+        NextStep::HoldShelf => (SlipKind::Hold, here),
+        NextStep::SendToPickup => (SlipKind::RequestTransit, destination.library_code.as_str()),
+        NextStep::SendHome => (SlipKind::Transit, destination.library_code.as_str()),
+        NextStep::Deliver => (SlipKind::Delivery, ""),
+        NextStep::Unspecified | NextStep::Shelve | NextStep::AskCatalog | NextStep::Repair => {
+            return None;
+        }
+    };
+    let on_shelf = request.filter(|_| kind == SlipKind::Hold);
+    Some(Slip {
+        kind,
+        request_id: request.map(|request| request.id),
+        destination_service_point_id: destination.service_point_id,
+        destination_library_code: library_code.to_owned(),
+        hold_shelf_expires_at: on_shelf.and_then(|request| request.hold_shelf_expires_at),
+    })
+}
+
+/// Writes where the item is now, where that is another place than before, and
+/// tells what catalog may know of it.
+async fn place(
+    transaction: &mut PgConnection,
+    item: &ItemAtDesk,
+    ended: Option<&EndedLoan>,
+    arrival: &Arrival,
+    at: Timestamp,
+) -> Result<Vec<NewEvent>, Error> {
+    let to = &arrival.placement;
+    // Where a loan ended, its item is in by now.
+    let status_now = ended.map_or(item.desk_status, |_| CirculationItemStatus::In);
+    let stays = to.status == CirculationItemStatus::In
+        && status_now == CirculationItemStatus::In
+        && item.held_request_id.is_none()
+        && item.requested == arrival.requested;
+    let revision = if stays {
+        ended.map(|ended| ended.item_revision)
+    } else {
+        let (id, requested) = (item.item_id, arrival.requested);
+        Some(request_store::place_item(transaction, id, to, requested, at).await?)
+    };
+    let told = revision.filter(|_| to.status != item.desk_status);
+    let event =
+        told.map(|revision| event::availability_changed(item.item_id, to.status, revision, at));
+    Ok(event.into_iter().collect())
+}
+
+/// A loan that ended, and what there is to tell of it.
+struct EndedLoan {
+    loan: Loan,
+    fine: Option<Money>,
+    at: Timestamp,
+    item_revision: i64,
+    events: Vec<NewEvent>,
 }
 
 /// Ends a loan with all that is owed or given back for it.
@@ -179,17 +310,17 @@ async fn end_loan(
     call: &Call,
     request: &CheckIn,
     loan_id: Uuid,
-    arrival: &CheckInRecord<'_>,
+    (check_in_id, at): (Uuid, Timestamp),
     now: Timestamp,
-) -> Result<(Loan, Option<Money>), Error> {
+) -> Result<EndedLoan, Error> {
     let before = store::find(transaction, loan_id)
         .await?
         .ok_or(Error::LoanNotFound)?;
     // A return at the desk that waited for the check-out's lock took its time
     // before that: it is not earlier for it.
     let at = match request.occurred_at {
-        Some(_) => arrival.occurred_at,
-        None => arrival.occurred_at.max(before.checked_out_at),
+        Some(_) => at,
+        None => at.max(before.checked_out_at),
     };
     if let Some(patron_id) = before.patron_id.filter(|_| request.occurred_at.is_some()) {
         // Whoever could backdate their own return would forgive their own fine.
@@ -207,49 +338,45 @@ async fn end_loan(
     let fine = fine_on_return(&before, &policies, at, &calendar)?;
     let mut loan = before.clone();
     loan.fine(fine)?;
-    loan.check_in(at, arrival.service_point_id);
+    loan.check_in(at, request.service_point_id);
     let record = ActionRecord {
-        id: arrival.id,
+        id: check_in_id,
         actor: call.caller.subject(),
         occurred_at: at,
         recorded_at: now,
-        service_point_id: Some(arrival.service_point_id),
+        service_point_id: Some(request.service_point_id),
         comment: "",
         overridden: &[],
         fine,
     };
-    let arrival = CheckInRecord {
-        occurred_at: at,
-        ..*arrival
-    };
-    let revision = ledger::change(transaction, &before, &loan, &record).await?;
-    ledger::arrive(transaction, &arrival).await?;
+    let item_revision = ledger::change(transaction, &before, &loan, &record).await?;
     if let Some(wait) = policies.loan.terms.reborrow_after {
         let from = wait.after(at, &calendar.zone);
         reborrow::forbid(transaction, &loan, at, from).await?;
     }
-
-    let status = CirculationItemStatus::In;
-    let mut events = vec![
-        event::availability_changed(loan.item_id, status, revision, at),
-        event::loan_changed(&loan, at),
-    ];
+    let mut events = vec![event::loan_changed(&loan, at)];
     if let Some(loss) = before.loss {
         let refund = fine::refund(&policies.lost_item.terms, loss.at, at, &calendar);
         events.push(event::lost_item_returned(loss.id, &loan, refund, at));
     }
     if let Some(fine) = fine {
+        let was_due_at = before.due_at;
         events.push(event::fine_incurred(
-            arrival.id,
+            check_in_id,
             &loan,
             fine,
-            before.due_at,
+            was_due_at,
             at,
         ));
     }
-    tell(transaction, call, events).await?;
-    tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "checked in");
-    Ok((loan, fine))
+    tracing::info!(loan.id = %loan.id, "loan ended");
+    Ok(EndedLoan {
+        loan,
+        fine,
+        at,
+        item_revision,
+        events,
+    })
 }
 
 /// What a return costs. A lost item's fine stops at the loss, and is forgiven

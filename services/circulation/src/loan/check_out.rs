@@ -1,6 +1,7 @@
 //! Check-out: lending an item to a patron.
 
 use carrel_database::{Claim, RequestKey, claim, transact};
+use carrel_outbox::NewEvent;
 use carrel_proto::catalog::v1::ItemStatus;
 use carrel_proto::circulation::v1::{CirculationItemStatus, LoanAction};
 use carrel_runtime::Call;
@@ -19,6 +20,7 @@ use super::{
 use crate::error::Error;
 use crate::known::LoanPolicies;
 use crate::projection::lookup::Answer;
+use crate::request::fulfilment;
 use crate::rule::model::Combination;
 use crate::{Circulation, first_id};
 
@@ -165,8 +167,11 @@ async fn lend(
         .of(rule)?;
     let calendar = calendar(circulation, transaction, point, &facts.desk).await?;
 
+    let waiting =
+        fulfilment::at_check_out(circulation, transaction, &item, patron.patron_id, now).await?;
+    let others_wait = waiting.others_wait;
     // In the last second of its due day a loan would be due before it began.
-    let due_at = due_date::due_at(&policies.loan.terms, at, item.requested, &calendar)
+    let due_at = due_date::due_at(&policies.loan.terms, at, others_wait, &calendar)
         .filter(|due_at| *due_at > at);
     let here = at.to_zoned(calendar.zone.clone());
     let mut blocks = check_out_blocks(&item, &patron, &policies, due_at, &here);
@@ -174,6 +179,7 @@ async fn lend(
     if !agreement.is_empty() && agreement != request.accepted_agreement {
         blocks.push(block::agreement_needed(&agreement));
     }
+    blocks.extend(waiting.block());
     let not_again_before = facts.not_again_before;
     if let Some((_, from)) = not_again_before.filter(|(id, _)| *id == patron.patron_id)
         && at < from
@@ -235,11 +241,13 @@ async fn lend(
         fine: None,
     };
     let status = CirculationItemStatus::CheckedOut;
-    let events = [
+    let mut events = vec![
         event::availability_changed(loan.item_id, status, item_revision, at),
         event::loan_changed(&loan, at),
     ];
-    let events = events.map(|event| event.caused_by(call.trace_parent.clone()));
+    events.extend(waiting.settle(transaction, loan.item_id, at).await?);
+    let caused = |event: NewEvent| event.caused_by(call.trace_parent.clone());
+    let events: Vec<NewEvent> = events.into_iter().map(caused).collect();
     ledger::check_out(transaction, &loan, &counters, &record, &events).await?;
     tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "checked out");
     Ok(CheckedOut { loan, overridden })

@@ -145,6 +145,16 @@ fn short_due_at(
     if let Some(overnight) = overnight_due_at(terms, made_at, calendar) {
         return overnight;
     }
+    out_of_closed_hours(terms, due_at, made_at, calendar)
+}
+
+/// Where a short loan's due date is moved to that falls into closed hours.
+fn out_of_closed_hours(
+    terms: &LoanTerms,
+    due_at: Timestamp,
+    made_at: Timestamp,
+    calendar: &Calendar,
+) -> Timestamp {
     if calendar.is_open_at(due_at) {
         return due_at;
     }
@@ -243,6 +253,26 @@ pub fn due_after_closing(
         }
     };
     Some(moved).filter(|moved| *moved > due_at)
+}
+
+/// When a loan is due that is wanted back by an instant: moved out of closed
+/// hours as its policy says; a long loan to the end of the day.
+#[must_use]
+pub fn moved_due_at(
+    terms: &LoanTerms,
+    wanted: Timestamp,
+    made_at: Timestamp,
+    calendar: &Calendar,
+) -> Timestamp {
+    match terms.profile {
+        Some(LoanProfile::Rolling(period)) if period.is_short() => {
+            out_of_closed_hours(terms, wanted, made_at, calendar)
+        }
+        _ => {
+            let (date, made_on) = (calendar.date_of(wanted), calendar.date_of(made_at));
+            long_due_at(terms, date, None, made_on, calendar)
+        }
+    }
 }
 
 /// When an item that is not returned is aged to lost.

@@ -7,6 +7,7 @@ use carrel_runtime::wire::to_timestamp;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::check_in::Slip;
 use super::fine::{LostFees, Refund};
 use super::model::{Facts, Loan, LossCause};
 use crate::rule::AppliedRule;
@@ -85,6 +86,18 @@ impl From<Loan> for wire::Loan {
     }
 }
 
+impl From<Slip> for wire::Slip {
+    fn from(slip: Slip) -> Self {
+        Self {
+            kind: slip.kind.into(),
+            request_id: text(slip.request_id),
+            destination_service_point_id: text(slip.destination_service_point_id),
+            destination_library_code: slip.destination_library_code,
+            hold_shelf_expires_at: slip.hold_shelf_expires_at.map(to_timestamp),
+        }
+    }
+}
+
 /// A loan began, was renewed, became overdue or ended.
 pub(crate) fn loan_changed(loan: &Loan, at: Timestamp) -> NewEvent {
     let message = wire::LoanChanged {
@@ -151,6 +164,15 @@ pub(crate) fn aged_to_lost(loan: &Loan, fees: LostFees) -> Option<NewEvent> {
         actual_cost_to_be_set: fees.actual_cost_to_be_set,
     };
     Some(NewEvent::of(loan.id, &message, loss.at))
+}
+
+/// A closed request's patron was cut.
+pub(crate) fn request_anonymised(request_id: Uuid, revision: i64, at: Timestamp) -> NewEvent {
+    let message = wire::RequestAnonymised {
+        request_id: request_id.to_string(),
+        revision,
+    };
+    NewEvent::of(request_id, &message, at)
 }
 
 /// A loan's patron was cut.

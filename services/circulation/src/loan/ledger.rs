@@ -125,6 +125,9 @@ pub(crate) struct CheckInRecord<'a> {
     pub next_step: i32,
     pub destination_library_code: &'a str,
     pub in_house_use: bool,
+    /// The request that it goes to.
+    pub request_id: Option<Uuid>,
+    pub destination_service_point_id: Option<Uuid>,
     /// What statistics keep of a use in house.
     pub facts: InHouseFacts<'a>,
 }
@@ -170,8 +173,8 @@ pub(crate) async fn arrive(
         "insert into check_in (
              id, item_id, loan_id, service_point_id, occurred_at, next_step, destination_library_code,
              in_house_use, institution_code, campus_code, library_code, location_code, material_type,
-             loan_type, call_number_class)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             loan_type, call_number_class, request_id, destination_service_point_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         record.id,
         record.item_id,
         record.loan_id,
@@ -187,6 +190,8 @@ pub(crate) async fn arrive(
         record.facts.material_type,
         record.facts.loan_type,
         record.facts.call_number_class,
+        record.request_id,
+        record.destination_service_point_id,
     )
     .execute(connection)
     .await

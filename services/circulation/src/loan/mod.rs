@@ -32,7 +32,7 @@ use block::{Action, Block, Override};
 use model::Loan;
 use store::Desk;
 
-pub use check_in::{CheckIn, CheckedIn, check_in};
+pub use check_in::{CheckIn, CheckedIn, Slip, check_in};
 pub use check_out::{CheckOut, CheckedOut, check_out};
 pub use renewal::{Renew, Renewed, renew};
 

@@ -235,6 +235,13 @@ impl Loan {
         self.revision += 1;
     }
 
+    /// Notes that somebody waits for it; its due date was looked after.
+    pub fn recall(&mut self, at: Timestamp) {
+        self.action = LoanAction::RecallRequested;
+        self.recalled_at = self.recalled_at.or(Some(at));
+        self.revision += 1;
+    }
+
     /// Notes a fine.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::error::Error;
 use crate::projection::lookup::Answer;
+use crate::request::fulfilment;
 use crate::{Circulation, first_id};
 
 /// What is renewed and where.
@@ -131,7 +132,8 @@ async fn lend_longer(
     let patron = patron.ok_or(Error::BorrowerNotFound(patron_id))?;
 
     let terms = &policies.loan.terms;
-    let requested = store::is_requested(transaction, before.item_id).await?;
+    let waiting = fulfilment::at_renewal(circulation, transaction, &before, now).await?;
+    let requested = waiting.others_wait;
     let due_at = due_date::renewed_due_at(terms, before.due_at, now, requested, &calendar)
         .filter(|due_at| *due_at > before.due_at && *due_at > now);
     let here = now.to_zoned(calendar.zone.clone());
@@ -143,6 +145,7 @@ async fn lend_longer(
         is_lost,
         due_at.is_some(),
     ));
+    blocks.extend(waiting.block);
     let (overridden, standing) = block::part(blocks, request.overriding.as_ref());
     let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {
         return Err(Error::RenewalBlocked(standing));
@@ -156,12 +159,14 @@ async fn lend_longer(
     } else {
         fine::loan_fine(fine_terms, terms.grace, &before, now, &calendar)?
     };
-    let is_recalled = before.recalled_at.is_some();
-    let lost_after = policies.lost_item.terms.aged_after(is_recalled);
+    // Whoever recalled it may have stopped waiting.
+    let recalled_at = before.recalled_at.filter(|_| waiting.is_recalled);
+    let lost_after = policies.lost_item.terms.aged_after(recalled_at.is_some());
     let lost_due_at = due_date::lost_at(lost_after, due_at, &calendar);
     let mut loan = before.clone();
     loan.fine(fine)?;
     loan.renew(due_at, lost_due_at, !overridden.is_empty());
+    loan.recalled_at = recalled_at;
     let overridden: Vec<OverriddenBlock> = overridden.into_iter().map(Into::into).collect();
     let record = ActionRecord {
         id: action_id,

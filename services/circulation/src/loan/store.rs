@@ -658,6 +658,10 @@ pub(crate) struct CheckInRow {
     pub next_step: i16,
     pub destination_library_code: String,
     pub in_house_use: bool,
+    pub request_id: Option<Uuid>,
+    pub destination_service_point_id: Option<Uuid>,
+    /// The library where it came back.
+    pub desk_library_code: String,
 }
 
 pub(crate) async fn find_check_in(
@@ -666,8 +670,9 @@ pub(crate) async fn find_check_in(
 ) -> Result<Option<CheckInRow>, sqlx::Error> {
     sqlx::query_as!(
         CheckInRow,
-        "select item_id, loan_id, next_step, destination_library_code, in_house_use
-         from check_in where id = $1",
+        "select item_id, loan_id, next_step, destination_library_code, in_house_use, request_id,
+                destination_service_point_id, point.library_code as desk_library_code
+         from check_in join service_point point on point.id = service_point_id where check_in.id = $1",
         id,
     )
     .fetch_optional(connection)

@@ -170,6 +170,8 @@ pub(crate) async fn current(
             keep(&mut current.loan, row)?;
         } else if row.kind == PolicyKind::OverdueFine.as_str() {
             keep(&mut current.overdue_fine, row)?;
+        } else if row.kind == PolicyKind::Request.as_str() {
+            keep(&mut current.request, row)?;
         } else {
             keep(&mut current.lost_item, row)?;
         }

@@ -113,6 +113,41 @@ pub(crate) async fn anonymise(
     Ok(batch)
 }
 
+/// Cuts the patrons from closed requests, where they keep no history.
+pub(crate) async fn anonymise_requests(
+    circulation: &Circulation,
+    run_id: Option<Uuid>,
+) -> Result<Batch, Error> {
+    let now = circulation.clock.now();
+    let batch = transact!(circulation.database, "anonymise_requests", |transaction| {
+        if !ageing::store::may_go_on(transaction, run_id).await? {
+            return Ok::<_, Error>(Batch::default());
+        }
+        let days = store::cut_after_days(transaction).await?;
+        let taken = store::take_closed_requests(transaction, ended_by(days, now).0, BATCH).await?;
+        if taken.is_empty() {
+            return Ok(Batch::default());
+        }
+        let cut = store::cut_or_keep_requests(transaction, &taken).await?;
+        let aged = Aged {
+            anonymised_count: cut.len() as i64,
+            ..Aged::default()
+        };
+        ageing::store::count(transaction, run_id, aged).await?;
+        let events: Vec<_> = cut
+            .into_iter()
+            .map(|(id, revision)| event::request_anonymised(id, revision, now))
+            .collect();
+        append(transaction, &events).await?;
+        Ok(Batch {
+            taken: taken.len(),
+            aged,
+        })
+    })?;
+    circulation.wake.committed();
+    Ok(batch)
+}
+
 /// Forgets who had items last, where they may take them again by now.
 pub(crate) async fn forget_borrowers(circulation: &Circulation) -> Result<(), Error> {
     let now = circulation.clock.now();

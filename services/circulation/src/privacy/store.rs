@@ -37,6 +37,10 @@ pub(crate) async fn is_anything_due(
                and (checked_in_at <= $2 or (category <> 3 and not exists (
                    select from item_kit_part part where part.item_id = loan.item_id)))
          ) or exists (
+             select from patron_request
+             where closed_at is not null and patron_id is not null and not kept_as_history
+               and closed_at <= $1
+         ) or exists (
              select from item_circulation where reborrow_from is not null and reborrow_from <= $3
          ) as "due!""#,
         ended_by.to_sqlx() as _,
@@ -110,6 +114,56 @@ pub(crate) async fn cut_or_keep(
          )
          select id as "id!", revision as "revision!" from cut"#,
         loans,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.revision)).collect())
+}
+
+/// Takes requests that were closed by an instant and not looked at.
+pub(crate) async fn take_closed_requests(
+    connection: &mut PgConnection,
+    closed_by: Timestamp,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select id from patron_request
+         where closed_at is not null and patron_id is not null and not kept_as_history
+           and closed_at <= $1
+         order by closed_at limit $2
+         for update skip locked",
+        closed_by.to_sqlx() as _,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Cuts the patron from these requests with their comment, or notes that it is
+/// kept. Gives those that were cut with their revision.
+pub(crate) async fn cut_or_keep_requests(
+    connection: &mut PgConnection,
+    requests: &[Uuid],
+) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"with examined as materialized (
+             select wanted.id, wanted.patron_id, coalesce(patron.keeps_history, false) as keeps
+             from patron_request wanted
+             left join patron_projection patron on patron.patron_id = wanted.patron_id
+             where wanted.id = any($1)
+         ), kept as (
+             update patron_request wanted set kept_as_history = true
+             from examined where wanted.id = examined.id and keeps
+         ), calls as (
+             delete from request using examined
+             where not keeps and request.caller = 'patron:' || examined.patron_id
+               and examined.id = any(request.outcome)
+         )
+         update patron_request wanted set patron_id = null, patron_comment = '', revision = revision + 1,
+             placed_by = case when placed_by like 'patron:%' then 'patron' else placed_by end
+         from examined where wanted.id = examined.id and not keeps
+         returning wanted.id, revision"#,
+        requests,
     )
     .fetch_all(connection)
     .await?;

@@ -122,7 +122,12 @@ pub(crate) async fn put_items(
                  as told (item_id, barcode, status, material_type, loan_type,
                      location_id, price, price_currency, revision, record_id, call_number_class)
          ), own as (
-             insert into item_circulation (item_id) select item_id from told order by item_id
+             -- A new copy of a title that somebody waits for may fill a request.
+             insert into item_circulation (item_id, requested)
+             select item_id, exists (
+                 select from patron_request request
+                 where request.record_id = told.record_id and request.closed_at is null)
+             from told order by item_id
              on conflict do nothing
          )
          insert into item_projection (item_id, barcode, status, material_type, loan_type,
@@ -270,7 +275,7 @@ async fn history_keepers(
     .await
 }
 
-/// Has the ended loans of these patrons looked at again, by whoever cuts
+/// Has the ended loans and closed requests of these patrons looked at again, by whoever cuts
 /// patrons. All of them, whatever they were kept for: one that is being looked
 /// at just now is waited for, since it was judged by what was known before.
 async fn look_again_at_history(
@@ -282,6 +287,13 @@ async fn look_again_at_history(
     }
     sqlx::query!(
         "update loan set kept_for = 0 where patron_id = any($1) and checked_in_at is not null",
+        patrons,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update patron_request set kept_as_history = false
+         where patron_id = any($1) and closed_at is not null",
         patrons,
     )
     .execute(connection)
@@ -353,6 +365,14 @@ pub(crate) async fn forget_patrons_before(
          where kept_for = 2 and not exists (
              select from patron_projection patron
              where patron.patron_id = loan.patron_id and patron.keeps_history)",
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update patron_request wanted set kept_as_history = false
+         where kept_as_history and not exists (
+             select from patron_projection patron
+             where patron.patron_id = wanted.patron_id and patron.keeps_history)",
     )
     .execute(connection)
     .await

@@ -102,8 +102,8 @@ async fn unused_codes(
     Ok(odd.collect())
 }
 
-/// The names of policies that do not exist. Request and notice policies are
-/// not kept yet: their names need only be well formed.
+/// The names of policies that do not exist. Notice policies are not kept yet:
+/// their names need only be well formed.
 pub(super) fn unknown_policies(rules: &Rules, policies: &CurrentPolicies) -> Vec<Malformed> {
     let mut unknown = Vec::new();
     let mut lines: Vec<&Rule> = rules.rules().iter().chain([&rules.fallback]).collect();
@@ -125,6 +125,11 @@ pub(super) fn unknown_policies(rules: &Rules, policies: &CurrentPolicies) -> Vec
                 &names.lost_item,
                 policies.lost_item.contains_key(&names.lost_item.code),
                 "lost item",
+            ),
+            (
+                &names.request,
+                policies.request.contains_key(&names.request.code),
+                "request",
             ),
         ] {
             if !is_there {

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::period::Period;
 use crate::{Circulation, first_id};
 use calendar::OpeningHours;
 
@@ -28,6 +29,19 @@ pub struct ServicePoint {
     pub institution_code: String,
     /// Its IANA time zone.
     pub time_zone: String,
+    /// Whether requests are picked up there.
+    pub pickup_location: bool,
+    /// How long they wait on its hold shelf.
+    pub hold_shelf_period: Option<Period>,
+}
+
+impl ServicePoint {
+    fn check_pickup(&self) -> Result<(), Error> {
+        if self.pickup_location && self.hold_shelf_period.is_none() {
+            return Err(Error::HoldShelfPeriodMissing);
+        }
+        Ok(())
+    }
 }
 
 /// A time zone by its IANA name.
@@ -48,6 +62,7 @@ pub async fn create(
     point: ServicePoint,
 ) -> Result<ServicePoint, Error> {
     let zone = time_zone(&point.time_zone)?;
+    point.check_pickup()?;
     let point = ServicePoint {
         id: carrel_ids::new_id(),
         time_zone: zone.iana_name().unwrap_or(&point.time_zone).to_owned(),
@@ -91,6 +106,32 @@ pub async fn list(
 ) -> Result<Vec<ServicePoint>, Error> {
     let mut connection = circulation.database.pool().acquire().await?;
     Ok(store::list(&mut connection, after, limit).await?)
+}
+
+/// Says whether requests are picked up at a service point, and how long they
+/// wait.
+///
+/// # Errors
+/// [`Error::HoldShelfPeriodMissing`], [`Error::ServicePointNotFound`].
+pub async fn set_pickup(
+    circulation: &Circulation,
+    key: &RequestKey,
+    id: Uuid,
+    pickup_location: bool,
+    hold_shelf_period: Option<Period>,
+) -> Result<ServicePoint, Error> {
+    if pickup_location && hold_shelf_period.is_none() {
+        return Err(Error::HoldShelfPeriodMissing);
+    }
+    let now = circulation.clock.now();
+    transact!(circulation.database, "set_pickup", |transaction| {
+        if let Claim::New = claim(transaction, key, &[id], now).await?? {
+            store::set_pickup(transaction, id, pickup_location, hold_shelf_period).await?;
+        }
+        store::find(transaction, id)
+            .await?
+            .ok_or(Error::ServicePointNotFound)
+    })
 }
 
 /// Replaces the hours.

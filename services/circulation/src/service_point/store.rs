@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::ServicePoint;
 use super::calendar::{Hours, HoursException, OpeningHours, WeeklyHours};
 use super::closing::closed_spans;
 use crate::error::Error;
+use crate::period::Period;
 
 pub(crate) async fn insert(
     connection: &mut PgConnection,
@@ -17,8 +19,9 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into service_point (id, code, name, library_code, institution_code, time_zone, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into service_point (id, code, name, library_code, institution_code, time_zone, created_at,
+             pickup_location, hold_shelf_period)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         point.id,
         point.code,
         point.name,
@@ -26,6 +29,8 @@ pub(crate) async fn insert(
         point.institution_code,
         point.time_zone,
         now.to_sqlx() as _,
+        point.pickup_location,
+        point.hold_shelf_period.map(Json) as _,
     )
     .execute(connection)
     .await
@@ -36,14 +41,61 @@ pub(crate) async fn find(
     connection: &mut PgConnection,
     id: Uuid,
 ) -> Result<Option<ServicePoint>, sqlx::Error> {
-    sqlx::query_as!(
-        ServicePoint,
-        "select id, code, name, library_code, institution_code, time_zone
-         from service_point where id = $1",
+    let row = sqlx::query_as!(
+        PointRow,
+        r#"select id, code, name, library_code, institution_code, time_zone,
+                pickup_location, hold_shelf_period as "hold_shelf_period: Json<Period>"
+         from service_point where id = $1"#,
         id,
     )
     .fetch_optional(connection)
+    .await?;
+    Ok(row.map(PointRow::read))
+}
+
+/// Says whether requests are picked up there, and how long they wait.
+pub(crate) async fn set_pickup(
+    connection: &mut PgConnection,
+    id: Uuid,
+    pickup_location: bool,
+    hold_shelf_period: Option<Period>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update service_point set pickup_location = $2, hold_shelf_period = $3 where id = $1",
+        id,
+        pickup_location,
+        hold_shelf_period.map(Json) as _,
+    )
+    .execute(connection)
     .await
+    .map(drop)
+}
+
+/// A service point's row.
+struct PointRow {
+    id: Uuid,
+    code: String,
+    name: String,
+    library_code: String,
+    institution_code: String,
+    time_zone: String,
+    pickup_location: bool,
+    hold_shelf_period: Option<Json<Period>>,
+}
+
+impl PointRow {
+    fn read(self) -> ServicePoint {
+        ServicePoint {
+            id: self.id,
+            code: self.code,
+            name: self.name,
+            library_code: self.library_code,
+            institution_code: self.institution_code,
+            time_zone: self.time_zone,
+            pickup_location: self.pickup_location,
+            hold_shelf_period: self.hold_shelf_period.map(|period| period.0),
+        }
+    }
 }
 
 pub(crate) async fn list(
@@ -51,16 +103,18 @@ pub(crate) async fn list(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<ServicePoint>, sqlx::Error> {
-    sqlx::query_as!(
-        ServicePoint,
-        "select id, code, name, library_code, institution_code, time_zone
+    let rows = sqlx::query_as!(
+        PointRow,
+        r#"select id, code, name, library_code, institution_code, time_zone,
+                pickup_location, hold_shelf_period as "hold_shelf_period: Json<Period>"
          from service_point where $1::text is null or code > $1
-         order by code limit $2",
+         order by code limit $2"#,
         after,
         limit,
     )
     .fetch_all(connection)
-    .await
+    .await?;
+    Ok(rows.into_iter().map(PointRow::read).collect())
 }
 
 /// Locks the service point for a change of its hours; false where there is

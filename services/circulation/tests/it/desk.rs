@@ -20,6 +20,7 @@ use carrel_proto::catalog::v1::{
 use carrel_proto::circulation::v1::circulation_rule_service_client::CirculationRuleServiceClient;
 use carrel_proto::circulation::v1::loan_service_client::LoanServiceClient;
 use carrel_proto::circulation::v1::policy_service_client::PolicyServiceClient;
+use carrel_proto::circulation::v1::request_service_client::RequestServiceClient;
 use carrel_proto::circulation::v1::service_point_service_client::ServicePointServiceClient;
 use carrel_proto::circulation::v1::*;
 use carrel_proto::events::v1::Event;
@@ -173,6 +174,16 @@ impl Desk {
         self.policies_and_rules().await;
     }
 
+    /// A second desk, in library ALD-NORTH.
+    pub async fn north_point(&self) -> String {
+        let request = CreateServicePointRequest {
+            service_point: Some(service_point("ALD-NORTH-DESK", "ALD-NORTH")),
+            request_id: id(),
+        };
+        let made = self.points().create_service_point(request).await.unwrap();
+        made.into_inner().service_point.unwrap().id
+    }
+
     /// College ALD with libraries ALD-MAIN and ALD-NORTH.
     async fn places(&self) {
         use LocationUnitKind::{Campus, Institution, Library, Location};
@@ -220,6 +231,8 @@ impl Desk {
         .await;
         self.fine_policy(daily()).await;
         self.lost_policy(standard()).await;
+        self.request_policy(all_requests()).await;
+        self.request_policy(no_requests()).await;
         self.rules(RULES).await.unwrap();
     }
 
@@ -252,6 +265,19 @@ impl Desk {
             .create_lost_item_policy(request)
             .await
             .unwrap();
+    }
+
+    pub async fn request_policy(&self, policy: RequestPolicy) -> RequestPolicy {
+        let request = CreateRequestPolicyRequest {
+            request_policy: Some(policy),
+            request_id: id(),
+        };
+        let made = self
+            .policies()
+            .create_request_policy(request)
+            .await
+            .unwrap();
+        made.into_inner().request_policy.unwrap()
     }
 
     pub async fn rules(&self, text: &str) -> Result<CirculationRules, Status> {
@@ -303,6 +329,10 @@ impl Desk {
         let channel = connect(&self.running);
         let bearer = Bearer(self.keys.token("desk-1", &[Grant::everywhere("*")]));
         LoanServiceClient::new(InterceptedService::new(channel, bearer))
+    }
+
+    pub fn requests(&self) -> RequestServiceClient<Caller> {
+        RequestServiceClient::new(self.everything())
     }
 
     pub fn points(&self) -> ServicePointServiceClient<Caller> {
@@ -572,6 +602,29 @@ pub fn service_point(code: &str, library: &str) -> ServicePoint {
         library_code: library.into(),
         institution_code: "ALD".into(),
         time_zone: "America/Los_Angeles".into(),
+        pickup_location: true,
+        hold_shelf_period: Some(period(7, PeriodUnit::Days)),
+    }
+}
+
+pub fn all_requests() -> RequestPolicy {
+    let types = [RequestType::Hold, RequestType::Recall, RequestType::Page];
+    RequestPolicy {
+        code: "all".into(),
+        name: "Holds, recalls and pages".into(),
+        allowed_types: types.map(Into::into).to_vec(),
+        delivery_allowed: true,
+        minimum_guaranteed_loan_period: Some(period(7, PeriodUnit::Days)),
+        recall_return_interval: Some(period(3, PeriodUnit::Days)),
+        ..Default::default()
+    }
+}
+
+pub fn no_requests() -> RequestPolicy {
+    RequestPolicy {
+        code: "none".into(),
+        name: "No requests".into(),
+        ..Default::default()
     }
 }
 

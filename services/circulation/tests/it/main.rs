@@ -14,6 +14,8 @@ mod projection;
 mod refused;
 mod renewal;
 mod replicas;
+mod request;
+mod request_crowd;
 mod rules;
 mod rules_tried;
 mod rules_validated;

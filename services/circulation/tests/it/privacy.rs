@@ -5,6 +5,7 @@ use std::time::Duration;
 use carrel_proto::billing::v1::{FeeFineKind, PaymentStatus};
 use carrel_proto::circulation::v1::loan_service_client::LoanServiceClient;
 use carrel_proto::circulation::v1::privacy_service_client::PrivacyServiceClient;
+use carrel_proto::circulation::v1::request_service_client::RequestServiceClient;
 use carrel_proto::circulation::v1::*;
 use carrel_proto::patrons::v1::PatronStanding;
 use carrel_runtime::Grant;
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::desk::*;
+use crate::request::{asking, cancel, read, title};
 
 /// What circulation must know of whoever has an account now.
 const CURRENT_STATE: [&str; 4] = [
@@ -171,6 +173,53 @@ async fn after_the_return_nothing_tells_who_had_it() {
             .loans,
         []
     );
+}
+
+#[tokio::test]
+async fn a_closed_request_forgets_who_asked_unless_they_keep_a_history() {
+    let desk = Desk::open().await;
+    let (student, reader) = (desk.student("S1").await, desk.student("S2").await);
+    let reader = desk
+        .patron(PatronStanding {
+            keeps_history: true,
+            ..reader
+        })
+        .await;
+    let record = title(&desk, &["30001"]).await;
+    let mut asked = Vec::new();
+    for patron in [&student, &reader] {
+        // From home, under the patron's own name.
+        let own = format!("patron:{}", patron.patron_id);
+        let own = desk.caller(&own, &[Grant::everywhere("*")]);
+        let mut own = RequestServiceClient::new(own);
+        let placed = own.create_request(asking(&desk, patron, &record)).await;
+        asked.push(placed.unwrap().into_inner().request.unwrap());
+    }
+    for request in &asked {
+        cancel(&desk, request).await.unwrap();
+    }
+    let is_cut = async |place: usize| read(&desk, &asked[place]).await.patron_id.is_empty();
+    eventually("it is cut", Duration::from_secs(20), async || {
+        is_cut(0).await.then_some(())
+    })
+    .await;
+    let mut left = desk.tables_with(&student).await;
+    left.retain(|table| table != "outbox" && !CURRENT_STATE.contains(&table.as_str()));
+    assert_eq!(left, [""; 0]);
+    desk.age().await;
+    assert!(!is_cut(1).await);
+    desk.patron(PatronStanding {
+        keeps_history: false,
+        ..reader
+    })
+    .await;
+    eventually("the history is cut", Duration::from_secs(20), async || {
+        is_cut(1).await.then_some(())
+    })
+    .await;
+    let told: Vec<RequestAnonymised> = desk.told().await;
+    let told: Vec<&str> = told.iter().map(|told| told.request_id.as_str()).collect();
+    assert_eq!(told, [asked[0].id.as_str(), asked[1].id.as_str()]);
 }
 
 #[tokio::test]

@@ -489,8 +489,8 @@ async fn rules_with_errors_are_refused_whole_and_all_errors_told() {
     );
     assert_eq!(reason::<()>(Err(refused)), "CIRCULATION_RULES_MALFORMED");
 
-    let text = "priority: last-line\nfallback-policy: l two-weeks r a n b o daily i standard\n\
-                m book: l forever r a n b o daily i free\n";
+    let text = "priority: last-line\nfallback-policy: l two-weeks r all n b o daily i standard\n\
+                m book: l forever r some n b o daily i free\n";
     let refused = desk.rules(text).await.unwrap_err();
     let told = refused.get_details_bad_request().unwrap().field_violations;
     assert!(
@@ -498,7 +498,10 @@ async fn rules_with_errors_are_refused_whole_and_all_errors_told() {
             && told[0].description.contains("forever")
     );
     assert!(
-        told[1].description.contains("line 3, column 37") && told[1].description.contains("free")
+        told[1].description.contains("line 3, column 40") && told[1].description.contains("free")
+    );
+    assert!(
+        told[2].description.contains("line 3, column 21") && told[2].description.contains("some")
     );
 
     let current = desk
