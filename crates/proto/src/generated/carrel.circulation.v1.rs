@@ -2338,7 +2338,8 @@ pub struct Block {
     /// "MAX_LOANS", "MAX_OVERDUE", "MAX_LOST", "MAX_BALANCE",
     /// "MAX_OVERDUE_RECALLS", "MAX_RECALL_OVERDUE", "ITEM_LIMIT",
     /// "ITEM_NOT_LOANABLE", "ITEM_STATUS", "RENEWALS_EXHAUSTED",
-    /// "RENEWAL_NOT_LATER", "ITEM_REQUESTED" (somebody else waits for it).
+    /// "RENEWAL_NOT_LATER", "AGREEMENT_NEEDED", "BORROWED_JUST_NOW",
+    /// "ITEM_REQUESTED" (somebody else waits for it).
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
     /// The same for people.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::period::Period;
+use crate::period::{Period, second_of};
 use crate::policy::model::{ClosedLibraryDueDate, FixedDueDate, LoanProfile, LoanTerms, RenewFrom};
 use crate::service_point::calendar::{Calendar, Closed, OpenSpan};
 
@@ -86,7 +86,8 @@ fn due_after(
         (LoanProfile::Rolling(period), alternate) => (alternate.unwrap_or(period), scheduled),
     };
     if period.is_short() {
-        let due_at = short_due_at(terms, period.after(from, &calendar.zone), made_at, calendar);
+        let ends_at = second_of(period.after(from, &calendar.zone));
+        let due_at = short_due_at(terms, ends_at, made_at, calendar);
         let limit = limit.map(|date| calendar.end_of_day(date));
         let due_at = limit.map_or(due_at, |limit| due_at.min(limit));
         return Some(at_least_short(terms, due_at, made_at, calendar));
@@ -212,7 +213,7 @@ fn at_least_short(
 ) -> Timestamp {
     let least = terms
         .minimum_period
-        .map(|least| least.after(made_at, &calendar.zone));
+        .map(|least| second_of(least.after(made_at, &calendar.zone)));
     let Some(least) = least.filter(|least| due_at < *least) else {
         return due_at;
     };

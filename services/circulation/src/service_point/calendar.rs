@@ -453,3 +453,6 @@ pub fn whole_seconds(from: Timestamp, until: Timestamp) -> i64 {
 fn days_from(date: Date, step: i64) -> impl Iterator<Item = Date> {
     (0..=SEARCH_DAYS).map_while(move |days| date.checked_add(Span::new().days(days * step)).ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -653,6 +653,7 @@ pub fn two_weeks() -> LoanPolicy {
         renewals_allowed: 2,
         renew_from: RenewFrom::DueDate.into(),
         category: LoanCategory::General.into(),
+        item_limit_scope: ItemLimitScope::Policy.into(),
         ..Default::default()
     }
 }

@@ -4,11 +4,15 @@
 mod ageing;
 mod check_in;
 mod check_out;
+mod closing;
 mod desk;
+mod equipment;
+mod hourly;
 mod limits;
 mod lost_and_paid;
 mod owner;
 mod patron_block;
+mod policy;
 mod privacy;
 mod projection;
 mod refused;

@@ -501,7 +501,7 @@ fn hours_of_an_emergency_closing_cost_nothing() {
     assert_eq!(fine(PeriodUnit::Hours, 1), Some(usd(20)));
     assert_eq!(
         fine(PeriodUnit::Days, 1),
-        Some(usd(20)),
+        Some(usd(10)),
         "Wednesday is no open day"
     );
 }
