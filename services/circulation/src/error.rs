@@ -140,6 +140,15 @@ pub enum Error {
     /// Nobody acts on their own account.
     #[error("nobody acts on their own account; ask a colleague")]
     OwnAccount,
+    /// A loan keeps its patron for a year at most.
+    #[error("must be 0 to 365")]
+    CutAfterOutOfRange,
+    /// A span of days that ends before it begins.
+    #[error("must not be before `from`")]
+    DatesOutOfOrder,
+    /// Statistics of too long a span.
+    #[error("must be at most five years after `from`")]
+    SpanTooLong,
     /// A service point for pick-ups says how long they wait.
     #[error("is needed where requests are picked up")]
     HoldShelfPeriodMissing,
@@ -320,6 +329,13 @@ impl Error {
                 Refusal::field("occurred_at", "OCCURRED_BEFORE_CHECK_OUT", text)
             }
             Self::OwnAccount => denied("OWN_ACCOUNT"),
+            Self::CutAfterOutOfRange => Refusal::field(
+                "privacy_settings.cut_after_days",
+                "CUT_AFTER_OUT_OF_RANGE",
+                text,
+            ),
+            Self::DatesOutOfOrder => Refusal::field("to", "DATES_OUT_OF_ORDER", text),
+            Self::SpanTooLong => Refusal::field("to", "SPAN_TOO_LONG", text),
             Self::HoldShelfPeriodMissing => {
                 Refusal::field("hold_shelf_period", "HOLD_SHELF_PERIOD_MISSING", text)
             }

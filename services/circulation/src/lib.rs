@@ -7,6 +7,8 @@
 //! - [`equipment`]: parts that belong to an item, and damage;
 //! - [`request`]: holds, recalls, pages, and who gets what next;
 //! - [`ageing`]: what becomes overdue and lost;
+//! - [`privacy`]: whose a loan was is forgotten;
+//! - [`statistic`]: counts of what happened;
 //! - [`projection`]: what is learnt from catalog, patrons and billing;
 //! - [`grpc`]: the contract's services on top of these.
 
@@ -18,10 +20,12 @@ mod known;
 pub mod loan;
 pub mod period;
 pub mod policy;
+pub mod privacy;
 pub mod projection;
 pub mod request;
 pub mod rule;
 pub mod service_point;
+pub mod statistic;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +37,10 @@ use carrel_proto::circulation::v1::equipment_service_server::EquipmentServiceSer
 use carrel_proto::circulation::v1::loan_service_server::LoanServiceServer;
 use carrel_proto::circulation::v1::patron_block_service_server::PatronBlockServiceServer;
 use carrel_proto::circulation::v1::policy_service_server::PolicyServiceServer;
+use carrel_proto::circulation::v1::privacy_service_server::PrivacyServiceServer;
 use carrel_proto::circulation::v1::request_service_server::RequestServiceServer;
 use carrel_proto::circulation::v1::service_point_service_server::ServicePointServiceServer;
+use carrel_proto::circulation::v1::statistic_service_server::StatisticServiceServer;
 use carrel_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
 use carrel_runtime::{Assembly, BarcodeKey, Clock, Context, Definition, StartError};
 use sqlx::migrate::Migrator;
@@ -51,12 +57,13 @@ use projection::patrons::PatronsProjection;
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// What it may ask its peers.
-const PEER_PERMISSIONS: [&str; 5] = [
+const PEER_PERMISSIONS: [&str; 6] = [
     "events.subscribe",
     "catalog.items.read",
     "catalog.location-units.read",
     "patrons.standings.read",
     "billing.balances.read",
+    "billing.accounts.read",
 ];
 
 /// What the circulation service is told when it starts.
@@ -179,6 +186,12 @@ fn assemble(context: &Context) -> Result<Assembly, StartError> {
             circulation.clone(),
         )))
         .serve(PatronBlockServiceServer::new(grpc::PatronBlockRpcs(
+            circulation.clone(),
+        )))
+        .serve(PrivacyServiceServer::new(grpc::PrivacyRpcs(
+            circulation.clone(),
+        )))
+        .serve(StatisticServiceServer::new(grpc::StatisticRpcs(
             circulation.clone(),
         )))
         .serve(LoanServiceServer::new(grpc::LoanRpcs(circulation)))

@@ -36,6 +36,9 @@ pub enum Error {
     /// Nobody acts on their own account.
     #[error("nobody changes or blocks their own account; ask a colleague")]
     OwnAccount,
+    /// Some choices are the patron's alone.
+    #[error("only the patron chooses whether a reading history is kept")]
+    NotOwnAccount,
     /// A change is made to what the caller saw.
     #[error("the patron was changed meanwhile; read it again")]
     EtagMismatch,
@@ -116,6 +119,7 @@ impl Error {
                 Refusal::new(Code::AlreadyExists, "PATRON_GROUP_CODE_TAKEN", text)
             }
             Self::BlocksNothing(_) => Refusal::field("manual_block", "BLOCK_BLOCKS_NOTHING", text),
+            Self::NotOwnAccount => Refusal::new(Code::PermissionDenied, "NOT_OWN_ACCOUNT", text),
             Self::OwnAccount => Refusal::new(Code::PermissionDenied, "OWN_ACCOUNT", text),
             Self::EtagMismatch => Refusal::new(Code::Aborted, "ETAG_MISMATCH", text),
             Self::Field { field, fault } => {

@@ -2273,7 +2273,8 @@ pub struct Loan {
     /// When it is due.
     #[prost(message, optional, tag = "7")]
     pub due_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it came back; unset while it is out.
+    /// When it ended: came back, or was closed without its item; unset while it
+    /// goes on.
     #[prost(message, optional, tag = "8")]
     pub checked_in_at: ::core::option::Option<::prost_types::Timestamp>,
     /// How often it was renewed.
@@ -2282,7 +2283,7 @@ pub struct Loan {
     /// Where it was lent.
     #[prost(string, tag = "10")]
     pub check_out_service_point_id: ::prost::alloc::string::String,
-    /// Where it came back; empty while it is out.
+    /// Where it came back; empty while it is out, and where it never did.
     #[prost(string, tag = "11")]
     pub check_in_service_point_id: ::prost::alloc::string::String,
     /// The rule that chose its policies.
@@ -2788,7 +2789,8 @@ impl ::prost::Name for ListItemAvailabilitiesResponse {
 /// Asks to age now.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunAgeingRequest {
-    /// A UUID for this change; the same id again gets an answer of zeros.
+    /// A UUID for this change; the same id again gets the first answer, once what
+    /// a call that was cut off left undone is done.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
 }
@@ -2811,6 +2813,12 @@ pub struct RunAgeingResponse {
     /// Loans aged to lost.
     #[prost(int64, tag = "2")]
     pub aged_to_lost_count: i64,
+    /// Loans ended since their lost item was paid for.
+    #[prost(int64, tag = "3")]
+    pub lost_and_paid_count: i64,
+    /// Loans and requests whose patron was cut.
+    #[prost(int64, tag = "4")]
+    pub anonymised_count: i64,
 }
 impl ::prost::Name for RunAgeingResponse {
     const NAME: &'static str = "RunAgeingResponse";
@@ -3388,8 +3396,9 @@ pub mod loan_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Ages what is due by now: loans become overdue or lost. This also runs by
-        /// itself once a minute; several at once do nothing twice.
+        /// Ages what is due by now: loans become overdue or lost, what is lost and
+        /// paid for ends, and ended loans for which nothing is owed lose their patron.
+        /// This also runs by itself all the time; several at once do nothing twice.
         pub async fn run_ageing(
             &mut self,
             request: impl tonic::IntoRequest<super::RunAgeingRequest>,
@@ -3490,8 +3499,9 @@ pub mod loan_service_server {
             tonic::Response<super::ListItemAvailabilitiesResponse>,
             tonic::Status,
         >;
-        /// Ages what is due by now: loans become overdue or lost. This also runs by
-        /// itself once a minute; several at once do nothing twice.
+        /// Ages what is due by now: loans become overdue or lost, what is lost and
+        /// paid for ends, and ended loans for which nothing is owed lose their patron.
+        /// This also runs by itself all the time; several at once do nothing twice.
         async fn run_ageing(
             &self,
             request: tonic::Request<super::RunAgeingRequest>,
@@ -6139,6 +6149,27 @@ impl ::prost::Name for ItemDamaged {
         "/carrel.circulation.v1.ItemDamaged".into()
     }
 }
+/// A loan's patron was cut: nothing is owed for it any more. Whoever keeps that
+/// link cuts it, too.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoanAnonymised {
+    /// The loan.
+    #[prost(string, tag = "1")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// The loan's revision without its patron.
+    #[prost(int64, tag = "2")]
+    pub revision: i64,
+}
+impl ::prost::Name for LoanAnonymised {
+    const NAME: &'static str = "LoanAnonymised";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.LoanAnonymised".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.LoanAnonymised".into()
+    }
+}
 /// A request was placed, changed or moved in its queue, a copy was kept for it
 /// or let go, or it was closed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6155,6 +6186,26 @@ impl ::prost::Name for RequestChanged {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/carrel.circulation.v1.RequestChanged".into()
+    }
+}
+/// A closed request's patron was cut. Whoever keeps that link cuts it, too.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestAnonymised {
+    /// The request.
+    #[prost(string, tag = "1")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The request's revision without its patron.
+    #[prost(int64, tag = "2")]
+    pub revision: i64,
+}
+impl ::prost::Name for RequestAnonymised {
+    const NAME: &'static str = "RequestAnonymised";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.RequestAnonymised".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.RequestAnonymised".into()
     }
 }
 /// Who wants to do what, and where.
@@ -9012,6 +9063,493 @@ pub mod policy_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// How confidential use records are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PrivacySettings {
+    /// Days after its end for which a loan keeps its patron though nothing is
+    /// owed, 0 to 365. 0, the default: it is cut at once.
+    #[prost(int32, tag = "1")]
+    pub cut_after_days: i32,
+}
+impl ::prost::Name for PrivacySettings {
+    const NAME: &'static str = "PrivacySettings";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.PrivacySettings".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.PrivacySettings".into()
+    }
+}
+/// Asks for the settings.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPrivacySettingsRequest {}
+impl ::prost::Name for GetPrivacySettingsRequest {
+    const NAME: &'static str = "GetPrivacySettingsRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.GetPrivacySettingsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.GetPrivacySettingsRequest".into()
+    }
+}
+/// The settings.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPrivacySettingsResponse {
+    /// The settings.
+    #[prost(message, optional, tag = "1")]
+    pub privacy_settings: ::core::option::Option<PrivacySettings>,
+}
+impl ::prost::Name for GetPrivacySettingsResponse {
+    const NAME: &'static str = "GetPrivacySettingsResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.GetPrivacySettingsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.GetPrivacySettingsResponse".into()
+    }
+}
+/// The settings that shall hold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPrivacySettingsRequest {
+    /// The settings.
+    #[prost(message, optional, tag = "1")]
+    pub privacy_settings: ::core::option::Option<PrivacySettings>,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for SetPrivacySettingsRequest {
+    const NAME: &'static str = "SetPrivacySettingsRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.SetPrivacySettingsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.SetPrivacySettingsRequest".into()
+    }
+}
+/// The settings as they hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPrivacySettingsResponse {
+    /// The settings.
+    #[prost(message, optional, tag = "1")]
+    pub privacy_settings: ::core::option::Option<PrivacySettings>,
+}
+impl ::prost::Name for SetPrivacySettingsResponse {
+    const NAME: &'static str = "SetPrivacySettingsResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.SetPrivacySettingsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.SetPrivacySettingsResponse".into()
+    }
+}
+/// Generated client implementations.
+pub mod privacy_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// How confidential use records are kept (California Government Code 7927.105).
+    ///
+    /// The patron is cut from an ended loan once nothing is owed for it, as far as
+    /// billing has told, and the period below has passed; unless the patron chose to
+    /// keep a reading history (patrons: SetReadingHistoryChoice). A loan of equipment
+    /// or of a kit keeps its patron for a day at least, so that it can be looked
+    /// through. A closed request loses its patron after the same period. LoanAnonymised
+    /// and RequestAnonymised
+    /// tells others to cut theirs. Events that were told before leave the feed with
+    /// its retention.
+    #[derive(Debug, Clone)]
+    pub struct PrivacyServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> PrivacyServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> PrivacyServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            PrivacyServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Reads the settings.
+        pub async fn get_privacy_settings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPrivacySettingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPrivacySettingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.PrivacyService/GetPrivacySettings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.PrivacyService",
+                        "GetPrivacySettings",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets them. A shorter period counts for loans that ended before as well;
+        /// what was cut stays so. Errors: CUT_AFTER_OUT_OF_RANGE (INVALID_ARGUMENT).
+        pub async fn set_privacy_settings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetPrivacySettingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetPrivacySettingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.PrivacyService/SetPrivacySettings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.PrivacyService",
+                        "SetPrivacySettings",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod privacy_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with PrivacyServiceServer.
+    #[async_trait]
+    pub trait PrivacyService: std::marker::Send + std::marker::Sync + 'static {
+        /// Reads the settings.
+        async fn get_privacy_settings(
+            &self,
+            request: tonic::Request<super::GetPrivacySettingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPrivacySettingsResponse>,
+            tonic::Status,
+        >;
+        /// Sets them. A shorter period counts for loans that ended before as well;
+        /// what was cut stays so. Errors: CUT_AFTER_OUT_OF_RANGE (INVALID_ARGUMENT).
+        async fn set_privacy_settings(
+            &self,
+            request: tonic::Request<super::SetPrivacySettingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetPrivacySettingsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// How confidential use records are kept (California Government Code 7927.105).
+    ///
+    /// The patron is cut from an ended loan once nothing is owed for it, as far as
+    /// billing has told, and the period below has passed; unless the patron chose to
+    /// keep a reading history (patrons: SetReadingHistoryChoice). A loan of equipment
+    /// or of a kit keeps its patron for a day at least, so that it can be looked
+    /// through. A closed request loses its patron after the same period. LoanAnonymised
+    /// and RequestAnonymised
+    /// tells others to cut theirs. Events that were told before leave the feed with
+    /// its retention.
+    #[derive(Debug)]
+    pub struct PrivacyServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> PrivacyServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for PrivacyServiceServer<T>
+    where
+        T: PrivacyService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.circulation.v1.PrivacyService/GetPrivacySettings" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPrivacySettingsSvc<T: PrivacyService>(pub Arc<T>);
+                    impl<
+                        T: PrivacyService,
+                    > tonic::server::UnaryService<super::GetPrivacySettingsRequest>
+                    for GetPrivacySettingsSvc<T> {
+                        type Response = super::GetPrivacySettingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPrivacySettingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PrivacyService>::get_privacy_settings(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPrivacySettingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.PrivacyService/SetPrivacySettings" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetPrivacySettingsSvc<T: PrivacyService>(pub Arc<T>);
+                    impl<
+                        T: PrivacyService,
+                    > tonic::server::UnaryService<super::SetPrivacySettingsRequest>
+                    for SetPrivacySettingsSvc<T> {
+                        type Response = super::SetPrivacySettingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetPrivacySettingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PrivacyService>::set_privacy_settings(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetPrivacySettingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for PrivacyServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.circulation.v1.PrivacyService";
+    impl<T> tonic::server::NamedService for PrivacyServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// A desk or machine where items are lent and returned.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServicePoint {
@@ -10661,6 +11199,509 @@ pub mod service_point_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "carrel.circulation.v1.ServicePointService";
     impl<T> tonic::server::NamedService for ServicePointServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What is counted and how it is told apart.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CountCirculationRequest {
+    /// The first day.
+    #[prost(message, optional, tag = "1")]
+    pub from: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// The last day, at most five years after the first.
+    #[prost(message, optional, tag = "2")]
+    pub to: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// By what counts are told apart, each at most once; none: one count of all.
+    #[prost(enumeration = "CirculationDimension", repeated, tag = "3")]
+    pub group_by: ::prost::alloc::vec::Vec<i32>,
+    /// How many at the most, 1 to 1,000; 0 means 100.
+    #[prost(int32, tag = "4")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CountCirculationRequest {
+    const NAME: &'static str = "CountCirculationRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CountCirculationRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CountCirculationRequest".into()
+    }
+}
+/// One count, with a value for each dimension that was asked for; the others are
+/// empty.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CirculationCount {
+    /// How many.
+    #[prost(int64, tag = "1")]
+    pub count: i64,
+    /// The item's college, by its code.
+    #[prost(string, tag = "2")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// The item's library, by its code.
+    #[prost(string, tag = "3")]
+    pub library_code: ::prost::alloc::string::String,
+    /// The item's location, by its code; empty where it was not known.
+    #[prost(string, tag = "4")]
+    pub location_code: ::prost::alloc::string::String,
+    /// The patron group, by its code; empty for uses in house.
+    #[prost(string, tag = "5")]
+    pub patron_group: ::prost::alloc::string::String,
+    /// The material type.
+    #[prost(string, tag = "6")]
+    pub material_type: ::prost::alloc::string::String,
+    /// The class of the call number; empty where there was none.
+    #[prost(string, tag = "7")]
+    pub call_number_class: ::prost::alloc::string::String,
+    /// What kind of lending; unspecified for uses in house.
+    #[prost(enumeration = "LoanCategory", tag = "8")]
+    pub category: i32,
+    /// What was counted.
+    #[prost(enumeration = "CirculationKind", tag = "9")]
+    pub kind: i32,
+    /// The hour of the day, 0 to 23; unset where not asked for.
+    #[prost(int32, optional, tag = "10")]
+    pub hour: ::core::option::Option<i32>,
+    /// The first day of the month; unset where not asked for.
+    #[prost(message, optional, tag = "11")]
+    pub month: ::core::option::Option<super::super::r#type::v1::Date>,
+}
+impl ::prost::Name for CirculationCount {
+    const NAME: &'static str = "CirculationCount";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CirculationCount".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CirculationCount".into()
+    }
+}
+/// A page of counts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CountCirculationResponse {
+    /// The counts, by their values.
+    #[prost(message, repeated, tag = "1")]
+    pub counts: ::prost::alloc::vec::Vec<CirculationCount>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CountCirculationResponse {
+    const NAME: &'static str = "CountCirculationResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CountCirculationResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CountCirculationResponse".into()
+    }
+}
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CirculationKind {
+    /// Never sent.
+    Unspecified = 0,
+    /// A loan that began.
+    Initial = 1,
+    /// A loan that was renewed.
+    Renewal = 2,
+    /// An item that was used in house, as its check-in counted it.
+    InHouse = 3,
+}
+impl CirculationKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CIRCULATION_KIND_UNSPECIFIED",
+            Self::Initial => "CIRCULATION_KIND_INITIAL",
+            Self::Renewal => "CIRCULATION_KIND_RENEWAL",
+            Self::InHouse => "CIRCULATION_KIND_IN_HOUSE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CIRCULATION_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "CIRCULATION_KIND_INITIAL" => Some(Self::Initial),
+            "CIRCULATION_KIND_RENEWAL" => Some(Self::Renewal),
+            "CIRCULATION_KIND_IN_HOUSE" => Some(Self::InHouse),
+            _ => None,
+        }
+    }
+}
+/// By what counts are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CirculationDimension {
+    /// Never sent.
+    Unspecified = 0,
+    /// The item's college.
+    Institution = 1,
+    /// The item's library.
+    Library = 2,
+    /// The item's location.
+    Location = 3,
+    /// The patron group.
+    PatronGroup = 4,
+    /// The material type.
+    MaterialType = 5,
+    /// The class of the call number.
+    CallNumberClass = 6,
+    /// General, reserve, equipment.
+    Category = 7,
+    /// Loan, renewal, use in house.
+    Kind = 8,
+    /// The hour of the day at the service point.
+    Hour = 9,
+    /// The month at the service point.
+    Month = 10,
+}
+impl CirculationDimension {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CIRCULATION_DIMENSION_UNSPECIFIED",
+            Self::Institution => "CIRCULATION_DIMENSION_INSTITUTION",
+            Self::Library => "CIRCULATION_DIMENSION_LIBRARY",
+            Self::Location => "CIRCULATION_DIMENSION_LOCATION",
+            Self::PatronGroup => "CIRCULATION_DIMENSION_PATRON_GROUP",
+            Self::MaterialType => "CIRCULATION_DIMENSION_MATERIAL_TYPE",
+            Self::CallNumberClass => "CIRCULATION_DIMENSION_CALL_NUMBER_CLASS",
+            Self::Category => "CIRCULATION_DIMENSION_CATEGORY",
+            Self::Kind => "CIRCULATION_DIMENSION_KIND",
+            Self::Hour => "CIRCULATION_DIMENSION_HOUR",
+            Self::Month => "CIRCULATION_DIMENSION_MONTH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CIRCULATION_DIMENSION_UNSPECIFIED" => Some(Self::Unspecified),
+            "CIRCULATION_DIMENSION_INSTITUTION" => Some(Self::Institution),
+            "CIRCULATION_DIMENSION_LIBRARY" => Some(Self::Library),
+            "CIRCULATION_DIMENSION_LOCATION" => Some(Self::Location),
+            "CIRCULATION_DIMENSION_PATRON_GROUP" => Some(Self::PatronGroup),
+            "CIRCULATION_DIMENSION_MATERIAL_TYPE" => Some(Self::MaterialType),
+            "CIRCULATION_DIMENSION_CALL_NUMBER_CLASS" => Some(Self::CallNumberClass),
+            "CIRCULATION_DIMENSION_CATEGORY" => Some(Self::Category),
+            "CIRCULATION_DIMENSION_KIND" => Some(Self::Kind),
+            "CIRCULATION_DIMENSION_HOUR" => Some(Self::Hour),
+            "CIRCULATION_DIMENSION_MONTH" => Some(Self::Month),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod statistic_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Statistics of circulation. They count what was kept with each event for good,
+    /// and never say who.
+    #[derive(Debug, Clone)]
+    pub struct StatisticServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> StatisticServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> StatisticServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            StatisticServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Counts loans, renewals and uses in house between two dates, both included,
+        /// by the calendar of the service point where each happened. Errors:
+        /// DATES_OUT_OF_ORDER, SPAN_TOO_LONG (INVALID_ARGUMENT).
+        pub async fn count_circulation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CountCirculationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CountCirculationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.StatisticService/CountCirculation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.StatisticService",
+                        "CountCirculation",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod statistic_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with StatisticServiceServer.
+    #[async_trait]
+    pub trait StatisticService: std::marker::Send + std::marker::Sync + 'static {
+        /// Counts loans, renewals and uses in house between two dates, both included,
+        /// by the calendar of the service point where each happened. Errors:
+        /// DATES_OUT_OF_ORDER, SPAN_TOO_LONG (INVALID_ARGUMENT).
+        async fn count_circulation(
+            &self,
+            request: tonic::Request<super::CountCirculationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CountCirculationResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Statistics of circulation. They count what was kept with each event for good,
+    /// and never say who.
+    #[derive(Debug)]
+    pub struct StatisticServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> StatisticServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for StatisticServiceServer<T>
+    where
+        T: StatisticService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.circulation.v1.StatisticService/CountCirculation" => {
+                    #[allow(non_camel_case_types)]
+                    struct CountCirculationSvc<T: StatisticService>(pub Arc<T>);
+                    impl<
+                        T: StatisticService,
+                    > tonic::server::UnaryService<super::CountCirculationRequest>
+                    for CountCirculationSvc<T> {
+                        type Response = super::CountCirculationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CountCirculationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as StatisticService>::count_circulation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CountCirculationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for StatisticServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.circulation.v1.StatisticService";
+    impl<T> tonic::server::NamedService for StatisticServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

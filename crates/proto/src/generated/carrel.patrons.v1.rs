@@ -752,6 +752,10 @@ pub struct PatronStanding {
     /// Rises with each change.
     #[prost(int64, tag = "6")]
     pub revision: i64,
+    /// Whether the patron chose to have their reading history kept: off unless
+    /// they did, and only they can.
+    #[prost(bool, tag = "7")]
+    pub keeps_history: bool,
 }
 impl ::prost::Name for PatronStanding {
     const NAME: &'static str = "PatronStanding";
@@ -1121,6 +1125,66 @@ impl ::prost::Name for BlockStanding {
         "/carrel.patrons.v1.BlockStanding".into()
     }
 }
+/// Whether a reading history is kept, and since when that was chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadingHistoryChoice {
+    /// Whether it is kept.
+    #[prost(bool, tag = "1")]
+    pub keeps_history: bool,
+    /// When that was chosen; unset where the patron never chose.
+    #[prost(message, optional, tag = "2")]
+    pub chosen_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for ReadingHistoryChoice {
+    const NAME: &'static str = "ReadingHistoryChoice";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.ReadingHistoryChoice".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.ReadingHistoryChoice".into()
+    }
+}
+/// A patron's choice.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetReadingHistoryChoiceRequest {
+    /// The patron, who is the caller.
+    #[prost(string, tag = "1")]
+    pub patron_id: ::prost::alloc::string::String,
+    /// Whether the history shall be kept.
+    #[prost(bool, tag = "2")]
+    pub keeps_history: bool,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for SetReadingHistoryChoiceRequest {
+    const NAME: &'static str = "SetReadingHistoryChoiceRequest";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.SetReadingHistoryChoiceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.SetReadingHistoryChoiceRequest".into()
+    }
+}
+/// The choice as it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetReadingHistoryChoiceResponse {
+    /// The choice.
+    #[prost(message, optional, tag = "1")]
+    pub choice: ::core::option::Option<ReadingHistoryChoice>,
+}
+impl ::prost::Name for SetReadingHistoryChoiceResponse {
+    const NAME: &'static str = "SetReadingHistoryChoiceResponse";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.SetReadingHistoryChoiceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.SetReadingHistoryChoiceResponse".into()
+    }
+}
 /// Generated client implementations.
 pub mod patron_service_client {
     #![allow(
@@ -1349,6 +1413,40 @@ pub mod patron_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Chooses whether one's own reading history is kept: by default it is not,
+        /// and each loan loses its patron once nothing is owed for it. Withdrawing the
+        /// choice cuts what was kept. The choice is the patron's alone: errors:
+        /// NOT_OWN_ACCOUNT (PERMISSION_DENIED) unless the token's subject is "patron:"
+        /// and this id; PATRON_NOT_FOUND.
+        pub async fn set_reading_history_choice(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetReadingHistoryChoiceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetReadingHistoryChoiceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.patrons.v1.PatronService/SetReadingHistoryChoice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.patrons.v1.PatronService",
+                        "SetReadingHistoryChoice",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// What other services may know of one patron, found by the id or the HMAC
         /// of a barcode: ids, group, dates, never a name. Errors: PATRON_NOT_FOUND,
         /// BARCODE_HMAC_MALFORMED (INVALID_ARGUMENT).
@@ -1476,6 +1574,18 @@ pub mod patron_service_server {
             request: tonic::Request<super::UpdatePatronRequest>,
         ) -> std::result::Result<
             tonic::Response<super::UpdatePatronResponse>,
+            tonic::Status,
+        >;
+        /// Chooses whether one's own reading history is kept: by default it is not,
+        /// and each loan loses its patron once nothing is owed for it. Withdrawing the
+        /// choice cuts what was kept. The choice is the patron's alone: errors:
+        /// NOT_OWN_ACCOUNT (PERMISSION_DENIED) unless the token's subject is "patron:"
+        /// and this id; PATRON_NOT_FOUND.
+        async fn set_reading_history_choice(
+            &self,
+            request: tonic::Request<super::SetReadingHistoryChoiceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetReadingHistoryChoiceResponse>,
             tonic::Status,
         >;
         /// What other services may know of one patron, found by the id or the HMAC
@@ -1786,6 +1896,57 @@ pub mod patron_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UpdatePatronSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.patrons.v1.PatronService/SetReadingHistoryChoice" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetReadingHistoryChoiceSvc<T: PatronService>(pub Arc<T>);
+                    impl<
+                        T: PatronService,
+                    > tonic::server::UnaryService<super::SetReadingHistoryChoiceRequest>
+                    for SetReadingHistoryChoiceSvc<T> {
+                        type Response = super::SetReadingHistoryChoiceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::SetReadingHistoryChoiceRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PatronService>::set_reading_history_choice(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetReadingHistoryChoiceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,28 +1,32 @@
-//! Ageing: what is due becomes overdue, and what stays out becomes lost. It
-//! runs in batches that several replicas share: each takes rows that no other
-//! one holds, and a batch that is cut off is as if it had never begun.
+//! Ageing: what is due becomes overdue, what stays out becomes lost, what is
+//! lost and paid for ends, and what has ended and is owed nothing for loses its
+//! patron. It runs in batches that several replicas share: each takes rows that
+//! no other one holds, and a batch that is cut off is as if it had never begun.
 
-mod store;
+mod lost_and_paid;
+pub(crate) mod store;
 
 use std::time::Duration;
 
 use carrel_database::{Claim, RequestKey, claim, transact};
 use carrel_outbox::{NewEvent, append};
-use carrel_proto::circulation::v1::{CirculationItemStatus, LoanAction};
+use carrel_proto::circulation::v1::CirculationItemStatus;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::Circulation;
 use crate::error::Error;
 use crate::loan::event;
 use crate::loan::fine::lost_fees;
 use crate::loan::model::{Loss, LossCause};
 use crate::period::second_of;
-use crate::request;
+use crate::{Circulation, first_id, privacy, request};
+
+pub(crate) use lost_and_paid::refund;
 
 /// Who ages, in a loan's history.
-const ACTOR: &str = "service:circulation";
+pub(crate) const ACTOR: &str = "service:circulation";
 /// Loans aged in one transaction.
-const BATCH: i64 = 200;
+pub(crate) const BATCH: i64 = 200;
 /// Between two looks at what is due. The look is one indexed statement; this
 /// often because a clock that was moved is to be felt at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -34,22 +38,59 @@ pub struct Aged {
     pub overdue_count: i64,
     /// Loans aged to lost.
     pub aged_to_lost_count: i64,
+    /// Loans ended since their lost item was paid for.
+    pub lost_and_paid_count: i64,
+    /// Loans and requests whose patron was cut.
+    pub anonymised_count: i64,
 }
 
-/// Ages what is due by now, once for each request.
+/// What one transaction of ageing did.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Batch {
+    /// Rows looked at and settled; none: nothing is left.
+    pub taken: usize,
+    /// What came of them.
+    pub aged: Aged,
+}
+
+/// What ageing does, in this order.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Overdue,
+    Lost,
+    LostAndPaid,
+    Anonymise,
+    AnonymiseRequests,
+}
+
+const STEPS: [Step; 5] = [
+    Step::Overdue,
+    Step::Lost,
+    Step::LostAndPaid,
+    Step::Anonymise,
+    Step::AnonymiseRequests,
+];
+
+/// Ages what is due by now, once for each request: its run counts within the
+/// transactions that age, so a repeated request does what was left undone and
+/// gives the same answer.
 ///
 /// # Errors
 /// The database's.
 pub async fn run_once(circulation: &Circulation, key: &RequestKey) -> Result<Aged, Error> {
     let now = circulation.clock.now();
-    let claimed = transact!(circulation.database, "claim_ageing", |transaction| {
-        Ok::<_, Error>(claim(transaction, key, &[], now).await??)
+    let id = carrel_ids::new_id();
+    let run_id = transact!(circulation.database, "claim_ageing", |transaction| {
+        match claim(transaction, key, &[id], now).await?? {
+            Claim::Done(ids) => first_id(&ids),
+            Claim::New => {
+                store::begin_run(transaction, id).await?;
+                Ok(id)
+            }
+        }
     })?;
-    match claimed {
-        // What a call that was cut off left undone, the next run does.
-        Claim::Done(_) => Ok(Aged::default()),
-        Claim::New => run(circulation).await,
-    }
+    go_through(circulation, Some(run_id)).await?;
+    Ok(store::finish_run(circulation.database.pool(), run_id, now).await?)
 }
 
 /// Ages what is due by now.
@@ -57,28 +98,45 @@ pub async fn run_once(circulation: &Circulation, key: &RequestKey) -> Result<Age
 /// # Errors
 /// The database's.
 pub async fn run(circulation: &Circulation) -> Result<Aged, Error> {
+    go_through(circulation, None).await
+}
+
+async fn go_through(circulation: &Circulation, run_id: Option<Uuid>) -> Result<Aged, Error> {
     let mut aged = Aged::default();
-    loop {
-        let count = find_overdue(circulation).await?;
-        aged.overdue_count += count;
-        if count == 0 {
-            break;
-        }
-    }
-    loop {
-        let count = age_to_lost(circulation).await?;
-        aged.aged_to_lost_count += count;
-        if count == 0 {
-            break;
+    for step in STEPS {
+        loop {
+            let batch = match step {
+                Step::Overdue => find_overdue(circulation, run_id).await?,
+                Step::Lost => age_to_lost(circulation, run_id).await?,
+                Step::LostAndPaid => lost_and_paid::end_one(circulation, run_id).await?,
+                Step::Anonymise => privacy::anonymise(circulation, run_id).await?,
+                Step::AnonymiseRequests => privacy::anonymise_requests(circulation, run_id).await?,
+            };
+            if batch.taken == 0 {
+                break;
+            }
+            aged.overdue_count += batch.aged.overdue_count;
+            aged.aged_to_lost_count += batch.aged.aged_to_lost_count;
+            aged.lost_and_paid_count += batch.aged.lost_and_paid_count;
+            aged.anonymised_count += batch.aged.anonymised_count;
         }
     }
     request::ageing::run(circulation).await?;
+    privacy::forget_borrowers(circulation).await?;
     if aged != Aged::default() {
         let Aged {
             overdue_count,
             aged_to_lost_count,
+            lost_and_paid_count,
+            anonymised_count,
         } = aged;
-        tracing::info!(overdue_count, aged_to_lost_count, "aged");
+        tracing::info!(
+            overdue_count,
+            aged_to_lost_count,
+            lost_and_paid_count,
+            anonymised_count,
+            "aged"
+        );
     }
     Ok(aged)
 }
@@ -95,6 +153,7 @@ pub async fn run_until(circulation: Circulation, shutdown: CancellationToken) {
             let pool = circulation.database.pool();
             if store::is_anything_due(pool, second_of(now)).await?
                 || request::ageing::is_anything_due(pool, now).await?
+                || privacy::is_anything_due(pool, now).await?
             {
                 run(&circulation).await?;
             }
@@ -110,12 +169,15 @@ pub async fn run_until(circulation: Circulation, shutdown: CancellationToken) {
     }
 }
 
-async fn find_overdue(circulation: &Circulation) -> Result<i64, Error> {
+async fn find_overdue(circulation: &Circulation, run_id: Option<Uuid>) -> Result<Batch, Error> {
     let now = circulation.clock.now();
-    let count = transact!(circulation.database, "find_overdue", |transaction| {
+    let batch = transact!(circulation.database, "find_overdue", |transaction| {
+        if !store::may_go_on(transaction, run_id).await? {
+            return Ok::<_, Error>(Batch::default());
+        }
         let mut loans = store::take_overdue(transaction, second_of(now), BATCH).await?;
         if loans.is_empty() {
-            return Ok::<_, Error>(0);
+            return Ok(Batch::default());
         }
         for loan in &mut loans {
             loan.overdue_since = Some(now);
@@ -127,56 +189,68 @@ async fn find_overdue(circulation: &Circulation) -> Result<i64, Error> {
             .iter()
             .map(|loan| event::loan_changed(loan, now))
             .collect();
+        let aged = Aged {
+            overdue_count: loans.len() as i64,
+            ..Aged::default()
+        };
+        store::count(transaction, run_id, aged).await?;
         append(transaction, &events).await?;
-        Ok(loans.len() as i64)
+        Ok(Batch {
+            taken: loans.len(),
+            aged,
+        })
     })?;
     circulation.wake.committed();
-    Ok(count)
+    Ok(batch)
 }
 
-async fn age_to_lost(circulation: &Circulation) -> Result<i64, Error> {
+async fn age_to_lost(circulation: &Circulation, run_id: Option<Uuid>) -> Result<Batch, Error> {
     let now = circulation.clock.now();
-    let count = transact!(circulation.database, "age_to_lost", |transaction| {
+    let batch = transact!(circulation.database, "age_to_lost", |transaction| {
+        if !store::may_go_on(transaction, run_id).await? {
+            return Ok::<_, Error>(Batch::default());
+        }
         let before = store::take_lost(transaction, now, BATCH).await?;
         if before.is_empty() {
-            return Ok::<_, Error>(0);
+            return Ok(Batch::default());
         }
-        let mut loans = Vec::with_capacity(before.len());
+        let (mut loans, mut events) = (Vec::with_capacity(before.len()), Vec::new());
         for taken in &before {
-            let mut loan = taken.loan.clone();
-            loan.action = LoanAction::ItemAgedToLost;
-            loan.overdue_since = loan.overdue_since.or(Some(now));
-            loan.loss = Some(Loss {
+            let policies = circulation
+                .known
+                .loan_policies(transaction, taken.loan.policy_ids)
+                .await?;
+            let fees = lost_fees(&policies.lost_item.terms, taken.price);
+            let loss = Loss {
                 id: carrel_ids::new_id(),
                 at: now,
                 cause: LossCause::Aged,
-            });
-            loan.revision += 1;
+            };
+            let mut loan = taken.loan.clone();
+            loan.age_to_lost(loss, fees);
+            events.push(event::availability_changed(
+                loan.item_id,
+                CirculationItemStatus::AgedToLost,
+                taken.item_revision + 1,
+                now,
+            ));
+            events.push(event::loan_changed(&loan, now));
+            events.extend(event::aged_to_lost(&loan, fees));
             loans.push(loan);
         }
         store::lock_patrons(transaction, &loans).await?;
         store::write_lost(transaction, &before, &loans, now).await?;
-        let mut events = Vec::with_capacity(loans.len() * 3);
-        for (taken, loan) in before.iter().zip(&loans) {
-            let policies = circulation
-                .known
-                .loan_policies(transaction, loan.policy_ids)
-                .await?;
-            let fees = lost_fees(&policies.lost_item.terms, taken.price);
-            let status = CirculationItemStatus::AgedToLost;
-            let revision = taken.item_revision + 1;
-            events.push(event::availability_changed(
-                loan.item_id,
-                status,
-                revision,
-                now,
-            ));
-            events.push(event::loan_changed(loan, now));
-            events.extend(event::aged_to_lost(loan, fees));
-        }
+        let aged = Aged {
+            aged_to_lost_count: loans.len() as i64,
+            ..Aged::default()
+        };
+        store::count(transaction, run_id, aged).await?;
         append(transaction, &events).await?;
-        Ok(loans.len() as i64)
+        Ok(Batch {
+            taken: loans.len(),
+            aged,
+        })
     })?;
     circulation.wake.committed();
-    Ok(count)
+    Ok(batch)
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::loan::{self, event};
-use crate::{Circulation, first_id};
+use crate::{Circulation, first_id, privacy};
 use model::{ItemDamage, KitPart, MissingPart, check_kit, damage_fee};
 
 /// Replaces the parts that belong to an item.
@@ -142,6 +142,9 @@ async fn note_damage(
     };
     let reporter = call.caller.subject();
     store::insert_damage(transaction, &damage, report.service_point_id, reporter).await?;
+    if damage.fee.is_some() {
+        privacy::store::expect_charge(transaction, loan.id).await?;
+    }
     let told = event::item_damaged(id, &loan, damage.fee, now);
     append(transaction, &[told.caused_by(call.trace_parent.clone())]).await?;
     tracing::info!(loan.id = %loan.id, item.id = %item_id, "damage reported");

@@ -205,6 +205,8 @@ impl LoanService for LoanRpcs {
         Ok(Response::new(RunAgeingResponse {
             overdue_count: aged.overdue_count,
             aged_to_lost_count: aged.aged_to_lost_count,
+            lost_and_paid_count: aged.lost_and_paid_count,
+            anonymised_count: aged.anonymised_count,
         }))
     }
 }

@@ -4,9 +4,11 @@ mod equipment;
 mod loan;
 mod patron_block;
 mod policy;
+mod privacy;
 mod request;
 mod rule;
 mod service_point;
+mod statistic;
 
 use carrel_money::Money;
 use carrel_proto::circulation::v1 as wire;
@@ -19,9 +21,11 @@ pub use equipment::EquipmentRpcs;
 pub use loan::LoanRpcs;
 pub use patron_block::PatronBlockRpcs;
 pub use policy::PolicyRpcs;
+pub use privacy::PrivacyRpcs;
 pub use request::RequestRpcs;
 pub use rule::CirculationRuleRpcs;
 pub use service_point::ServicePointRpcs;
+pub use statistic::StatisticRpcs;
 
 /// The default and the largest size of a page.
 const PAGE: i32 = 100;

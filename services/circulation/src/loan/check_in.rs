@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::ledger::{self, ActionRecord, CheckInRecord};
+use super::ledger::{self, ActionRecord, CheckInRecord, InHouseFacts};
 use super::model::{Loan, moment};
 use super::store::ItemAtDesk;
 use super::{
@@ -22,7 +22,7 @@ use crate::request::fulfilment::{self, Arrival};
 use crate::request::model::Request;
 use crate::request::store as request_store;
 use crate::service_point::calendar::Calendar;
-use crate::{Circulation, first_id};
+use crate::{Circulation, ageing, first_id};
 
 /// What comes back and where.
 #[derive(Debug)]
@@ -188,6 +188,7 @@ async fn take_back(
         in_house_use,
         request_id: arrival.request.as_ref().map(|request| request.id),
         destination_service_point_id: destination.service_point_id,
+        facts: InHouseFacts::of(&item, &desk),
     };
     ledger::arrive(transaction, &record).await?;
     let (loan, overdue_fine) = match ended {
@@ -198,6 +199,9 @@ async fn take_back(
         }
     };
     events.extend(arrival.events);
+    if item.desk_status == CirculationItemStatus::LostAndPaid {
+        events.extend(ageing::refund(circulation, transaction, item.item_id, at).await?);
+    }
     tell(transaction, call, events).await?;
     tracing::info!(item.id = %item.item_id, ?next_step, "checked in");
     let request = arrival.request.as_ref();

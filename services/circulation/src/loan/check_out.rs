@@ -223,6 +223,7 @@ async fn lend(
         claimed_returned_at: None,
         recalled_at: None,
         fined: None,
+        expected_charges: 0,
         proxy_patron_id: None,
         building_use: policies.loan.terms.building_use,
         accepted_agreement: agreement,

@@ -166,6 +166,24 @@ pub(crate) fn aged_to_lost(loan: &Loan, fees: LostFees) -> Option<NewEvent> {
     Some(NewEvent::of(loan.id, &message, loss.at))
 }
 
+/// A closed request's patron was cut.
+pub(crate) fn request_anonymised(request_id: Uuid, revision: i64, at: Timestamp) -> NewEvent {
+    let message = wire::RequestAnonymised {
+        request_id: request_id.to_string(),
+        revision,
+    };
+    NewEvent::of(request_id, &message, at)
+}
+
+/// A loan's patron was cut.
+pub(crate) fn loan_anonymised(loan_id: Uuid, revision: i64, at: Timestamp) -> NewEvent {
+    let message = wire::LoanAnonymised {
+        loan_id: loan_id.to_string(),
+        revision,
+    };
+    NewEvent::of(loan_id, &message, at)
+}
+
 /// A lost item came back.
 pub(crate) fn lost_item_returned(
     loss_id: Uuid,

@@ -139,6 +139,15 @@ pub struct LostFees {
     pub actual_cost_to_be_set: bool,
 }
 
+impl LostFees {
+    /// How many charges billing makes of them, now or once their cost is known.
+    #[must_use]
+    pub fn charges(self) -> i32 {
+        i32::from(self.lost_item_fee.is_some() || self.actual_cost_to_be_set)
+            + i32::from(self.processing_fee.is_some())
+    }
+}
+
 /// The fees for an item that is aged to lost. `price` is its replacement price,
 /// where the catalog knows it.
 #[must_use]

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::block::OverriddenBlock;
 use super::model::{Counts, Loan, LossCause};
+use super::store::{Desk, ItemAtDesk};
 
 /// What goes into a loan's history.
 #[derive(Debug)]
@@ -127,6 +128,40 @@ pub(crate) struct CheckInRecord<'a> {
     /// The request that it goes to.
     pub request_id: Option<Uuid>,
     pub destination_service_point_id: Option<Uuid>,
+    /// What statistics keep of a use in house.
+    pub facts: InHouseFacts<'a>,
+}
+
+/// What statistics keep of a use in house: of the item, since nobody is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct InHouseFacts<'a> {
+    pub institution_code: &'a str,
+    pub campus_code: &'a str,
+    pub library_code: &'a str,
+    pub location_code: &'a str,
+    pub material_type: &'a str,
+    pub loan_type: &'a str,
+    pub call_number_class: &'a str,
+}
+
+impl<'a> InHouseFacts<'a> {
+    /// Of this item. Where the catalog has not told of its place, it was used
+    /// in the desk's library.
+    pub(crate) fn of(item: &'a ItemAtDesk, desk: &'a Desk) -> Self {
+        let path = &item.path;
+        Self {
+            institution_code: path
+                .institution_code
+                .as_deref()
+                .unwrap_or(&desk.institution_code),
+            campus_code: path.campus_code.as_deref().unwrap_or_default(),
+            library_code: path.library_code.as_deref().unwrap_or(&desk.library_code),
+            location_code: path.location_code.as_deref().unwrap_or_default(),
+            material_type: &item.material_type,
+            loan_type: &item.loan_type,
+            call_number_class: &item.call_number_class,
+        }
+    }
 }
 
 /// Writes that an item came over the desk.
@@ -137,8 +172,9 @@ pub(crate) async fn arrive(
     sqlx::query!(
         "insert into check_in (
              id, item_id, loan_id, service_point_id, occurred_at, next_step, destination_library_code,
-             in_house_use, request_id, destination_service_point_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             in_house_use, institution_code, campus_code, library_code, location_code, material_type,
+             loan_type, call_number_class, request_id, destination_service_point_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         record.id,
         record.item_id,
         record.loan_id,
@@ -147,6 +183,13 @@ pub(crate) async fn arrive(
         number(record.next_step),
         record.destination_library_code,
         record.in_house_use,
+        record.facts.institution_code,
+        record.facts.campus_code,
+        record.facts.library_code,
+        record.facts.location_code,
+        record.facts.material_type,
+        record.facts.loan_type,
+        record.facts.call_number_class,
         record.request_id,
         record.destination_service_point_id,
     )
@@ -176,7 +219,7 @@ pub(crate) async fn change(
              update loan set action = $2, due_at = $3, checked_in_at = $4, check_in_service_point_id = $5,
                  renewal_count = $6, overdue_since = $7, lost_due_at = $8, aged_to_lost_at = $9,
                  declared_lost_at = $10, loss_id = $11, claimed_returned_at = $12, recalled_at = $13,
-                 fined = $14, fined_currency = $15, revision = $16
+                 fined = $14, fined_currency = $15, revision = $16, expected_charges = $35
              where id = $1
          ), history as (
              insert into loan_action (
@@ -234,6 +277,7 @@ pub(crate) async fn change(
         number(loan.item_status().into()),
         i32::from(status_changed),
         loan.item_id,
+        loan.expected_charges,
     )
     .fetch_one(connection)
     .await

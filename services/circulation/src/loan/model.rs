@@ -6,6 +6,7 @@ use carrel_proto::circulation::v1::{CirculationItemStatus, LoanAction, LoanCateg
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use super::fine::LostFees;
 use crate::error::Error;
 use crate::rule::AppliedRule;
 
@@ -53,6 +54,9 @@ pub struct Loan {
     pub recalled_at: Option<Timestamp>,
     /// What was fined so far.
     pub fined: Option<Money>,
+    /// Charges that billing makes for it: whoever tells of a fine or fee counts
+    /// it here, since the patron stays until billing has told of as many.
+    pub expected_charges: i32,
     /// Who stood at the desk for the patron.
     pub proxy_patron_id: Option<Uuid>,
     /// Whether it must stay in the building.
@@ -213,6 +217,24 @@ impl Loan {
         self.revision += 1;
     }
 
+    /// Notes that it is lost since its item stayed out too long.
+    pub fn age_to_lost(&mut self, loss: Loss, fees: LostFees) {
+        self.action = LoanAction::ItemAgedToLost;
+        self.overdue_since = self.overdue_since.or(Some(loss.at));
+        self.loss = Some(loss);
+        self.expected_charges += fees.charges();
+        self.revision += 1;
+    }
+
+    /// Ends it without its item, which is lost and paid for.
+    pub fn close_paid(&mut self, at: Timestamp) {
+        self.action = LoanAction::ClosedLoan;
+        self.claimed_returned_at = None;
+        self.recalled_at = None;
+        self.checked_in_at = Some(at.max(self.checked_out_at));
+        self.revision += 1;
+    }
+
     /// Notes that somebody waits for it; its due date was looked after.
     pub fn recall(&mut self, at: Timestamp) {
         self.action = LoanAction::RecallRequested;
@@ -226,6 +248,7 @@ impl Loan {
     /// [`MoneyError`] where it is of another currency than those before.
     pub fn fine(&mut self, fine: Option<Money>) -> Result<(), MoneyError> {
         if let Some(fine) = fine {
+            self.expected_charges += 1;
             self.fined = Some(self.fined.map_or(Ok(fine), |fined| fined.plus(fine))?);
         }
         Ok(())

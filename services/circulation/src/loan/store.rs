@@ -516,6 +516,7 @@ struct LoanRow {
     accepted_agreement: String,
     fined: Option<carrel_money::Decimal>,
     fined_currency: Option<String>,
+    expected_charges: i32,
     revision: i64,
 }
 
@@ -562,6 +563,7 @@ impl LoanRow {
             building_use: self.building_use,
             accepted_agreement: self.accepted_agreement,
             fined: money(self.fined, self.fined_currency.as_deref())?,
+            expected_charges: self.expected_charges,
             revision: self.revision,
         })
     }
@@ -585,7 +587,7 @@ pub(crate) async fn find_all(
                 library_code, institution_code, campus_code, location_code, patron_group, material_type,
                 loan_type, call_number_class, category, overdue_since, lost_due_at, aged_to_lost_at,
                 declared_lost_at, loss_id, claimed_returned_at, recalled_at, proxy_patron_id, building_use,
-                accepted_agreement, fined, fined_currency, revision
+                accepted_agreement, fined, fined_currency, expected_charges, revision
          from loan where id = any($1)"#,
         ids,
     )
@@ -612,7 +614,7 @@ pub(crate) async fn list(
                 library_code, institution_code, campus_code, location_code, patron_group, material_type,
                 loan_type, call_number_class, category, overdue_since, lost_due_at, aged_to_lost_at,
                 declared_lost_at, loss_id, claimed_returned_at, recalled_at, proxy_patron_id, building_use,
-                accepted_agreement, fined, fined_currency, revision
+                accepted_agreement, fined, fined_currency, expected_charges, revision
          from loan
          where ($1::uuid is null or patron_id = $1) and ($2::uuid is null or item_id = $2)
            and (not $3 or checked_in_at is null) and ($4::uuid is null or id < $4)

@@ -38,9 +38,9 @@ impl Projection for PatronsProjection {
         ]
     }
 
-    /// 2: what blocks requests is kept, too.
+    /// 2: what blocks requests is kept, too; 3: who keeps a reading history.
     fn edition(&self) -> i64 {
-        2
+        3
     }
 
     async fn apply_all(
@@ -138,6 +138,7 @@ pub(super) fn standing_row(standing: &PatronStanding) -> Result<StandingRow, App
             standing.expiration_date.as_ref(),
         )?,
         active: standing.active,
+        keeps_history: standing.keeps_history,
         revision: standing.revision,
     })
 }

@@ -44,6 +44,7 @@ pub(crate) struct StandingRow {
     pub patron_group: String,
     pub expiration_date: Option<Date>,
     pub active: bool,
+    pub keeps_history: bool,
     pub revision: i64,
 }
 
@@ -65,6 +66,16 @@ pub(crate) struct BlockRow {
 pub(crate) struct BalanceRow {
     pub patron_id: Uuid,
     pub outstanding: Money,
+    pub revision: i64,
+}
+
+/// A charge for a loan as billing tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct ChargeRow {
+    pub account_id: Uuid,
+    pub loan_id: Uuid,
+    pub open: bool,
+    pub ends_loan: bool,
     pub revision: i64,
 }
 
@@ -211,21 +222,29 @@ pub(crate) async fn put_standings(
         return Ok(());
     }
     let expirations = column(&rows, |row| row.expiration_date.map(ToSqlx::to_sqlx));
+    let withdrawing: Vec<Uuid> = rows
+        .iter()
+        .filter(|row| !row.keeps_history)
+        .map(|row| row.patron_id)
+        .collect();
+    let withdrawn = history_keepers(connection, &withdrawing).await?;
     sqlx::query!(
         "with told as (
-             select * from unnest($2::uuid[], $3::bytea[], $4::text[], $5::date[], $6::boolean[], $7::bigint[])
-                 as told (patron_id, barcode_hmac, patron_group, expiration_date, active, revision)
+             select * from unnest($2::uuid[], $3::bytea[], $4::text[], $5::date[], $6::boolean[], $7::bigint[],
+                     $8::boolean[])
+                 as told (patron_id, barcode_hmac, patron_group, expiration_date, active, revision, keeps_history)
          ), own as (
              insert into patron_circulation (patron_id) select patron_id from told order by patron_id
              on conflict do nothing
          )
          insert into patron_projection (patron_id, barcode_hmac, patron_group, expiration_date, active,
-             generation, revision)
-         select patron_id, barcode_hmac, patron_group, expiration_date, active, $1, revision
+             keeps_history, generation, revision)
+         select patron_id, barcode_hmac, patron_group, expiration_date, active, keeps_history, $1, revision
          from told order by patron_id
          on conflict (patron_id) do update set
              barcode_hmac = excluded.barcode_hmac, patron_group = excluded.patron_group,
              expiration_date = excluded.expiration_date, active = excluded.active,
+             keeps_history = excluded.keeps_history,
              generation = excluded.generation, revision = excluded.revision, place = excluded.place
          where (patron_projection.generation, patron_projection.revision)
              < (excluded.generation, excluded.revision)",
@@ -236,6 +255,46 @@ pub(crate) async fn put_standings(
         &expirations as _,
         &column(&rows, |row| row.active),
         &column(&rows, |row| row.revision),
+        &column(&rows, |row| row.keeps_history),
+    )
+    .execute(&mut *connection)
+    .await?;
+    look_again_at_history(connection, &withdrawn).await
+}
+
+/// Those of these patrons who keep a reading history, as far as is known.
+async fn history_keepers(
+    connection: &mut PgConnection,
+    patrons: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select patron_id from patron_projection where patron_id = any($1) and keeps_history",
+        patrons,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Has the ended loans and closed requests of these patrons looked at again, by whoever cuts
+/// patrons. All of them, whatever they were kept for: one that is being looked
+/// at just now is waited for, since it was judged by what was known before.
+async fn look_again_at_history(
+    connection: &mut PgConnection,
+    patrons: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    if patrons.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update loan set kept_for = 0 where patron_id = any($1) and checked_in_at is not null",
+        patrons,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update patron_request set kept_as_history = false
+         where patron_id = any($1) and closed_at is not null",
+        patrons,
     )
     .execute(connection)
     .await
@@ -298,6 +357,23 @@ pub(crate) async fn forget_patrons_before(
         "delete from block_projection where generation < $1",
         generation
     )
+    .execute(&mut *connection)
+    .await?;
+    // Whoever is gone keeps nothing.
+    sqlx::query!(
+        "update loan set kept_for = 0
+         where kept_for = 2 and not exists (
+             select from patron_projection patron
+             where patron.patron_id = loan.patron_id and patron.keeps_history)",
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update patron_request wanted set kept_as_history = false
+         where kept_as_history and not exists (
+             select from patron_projection patron
+             where patron.patron_id = wanted.patron_id and patron.keeps_history)",
+    )
     .execute(connection)
     .await
     .map(drop)
@@ -334,10 +410,59 @@ pub(crate) async fn put_balances(
     .map(drop)
 }
 
+/// Keeps what is owed for loans, and has those of them that have ended looked
+/// at again, by whoever cuts patrons: whatever they were kept for, since one
+/// that is being looked at just now was judged by what was known before.
+pub(crate) async fn put_charges(
+    connection: &mut PgConnection,
+    generation: i64,
+    rows: Vec<ChargeRow>,
+) -> Result<(), sqlx::Error> {
+    let rows = newest(rows, |row| row.account_id, |row| row.revision);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let loans = column(&rows, |row| row.loan_id);
+    sqlx::query!(
+        "insert into loan_charge_projection (account_id, loan_id, open, ends_loan, generation, revision)
+         select account_id, loan_id, open, ends_loan, $1, revision
+         from unnest($2::uuid[], $3::uuid[], $4::boolean[], $5::boolean[], $6::bigint[])
+             as told (account_id, loan_id, open, ends_loan, revision)
+         order by account_id
+         on conflict (account_id) do update set
+             loan_id = excluded.loan_id, open = excluded.open, ends_loan = excluded.ends_loan,
+             generation = excluded.generation, revision = excluded.revision
+         where (loan_charge_projection.generation, loan_charge_projection.revision)
+             < (excluded.generation, excluded.revision)",
+        generation,
+        &column(&rows, |row| row.account_id),
+        &loans,
+        &column(&rows, |row| row.open),
+        &column(&rows, |row| row.ends_loan),
+        &column(&rows, |row| row.revision),
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update loan set kept_for = 0
+         where id = any($1) and patron_id is not null and checked_in_at is not null",
+        &loans,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 pub(crate) async fn forget_billing_before(
     connection: &mut PgConnection,
     generation: i64,
 ) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from loan_charge_projection where generation < $1",
+        generation
+    )
+    .execute(&mut *connection)
+    .await?;
     sqlx::query!(
         "delete from balance_projection where generation < $1",
         generation

@@ -114,7 +114,12 @@ async fn ageing_asked_twice_with_one_id_ages_once() {
     };
     assert_eq!(run_once(&circulation, &key).await.unwrap().overdue_count, 1);
     clock.set(at("2026-09-18T09:00:00")).unwrap();
-    assert_eq!(run_once(&circulation, &key).await.unwrap(), Aged::default());
+    // The same request gets the first answer, and finds nothing new.
+    let once = Aged {
+        overdue_count: 1,
+        ..Aged::default()
+    };
+    assert_eq!(run_once(&circulation, &key).await.unwrap(), once);
     assert_eq!(run(&circulation).await.unwrap().overdue_count, 1);
     let overdue: i32 =
         sqlx::query_scalar("select overdue_loans from patron_circulation where patron_id = $1")
@@ -123,6 +128,26 @@ async fn ageing_asked_twice_with_one_id_ages_once() {
             .await
             .unwrap();
     assert_eq!(overdue, 2);
+}
+
+#[tokio::test]
+async fn a_loan_ages_though_the_catalog_does_not_know_its_item_any_more() {
+    let desk = Desk::open().await;
+    let student = desk.student("S1").await;
+    desk.book("30001").await;
+    desk.check_out("30001", "S1").await.unwrap();
+    sqlx::query("delete from item_projection")
+        .execute(&desk.database.pool)
+        .await
+        .unwrap();
+    desk.wait_until("2026-10-20T09:00:00");
+    eventually("it is lost", Duration::from_secs(20), async || {
+        (desk.counters(&student).await == (1, 0, 1)).then_some(())
+    })
+    .await;
+    // The price is not known any more; the policy's amount counts.
+    let lost: Vec<ItemAgedToLost> = desk.told().await;
+    assert_eq!(lost[0].lost_item_fee, Some(usd(9_000)));
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ use carrel_circulation::projection::patrons::PatronsProjection;
 use carrel_circulation::{MIGRATIONS, Settings};
 use carrel_money::{Currency, Money};
 use carrel_outbox::{NewEvent, Projection};
-use carrel_proto::billing::v1::{Balance, BalanceChanged};
+use carrel_proto::billing::v1::{
+    Account, AccountChanged, AccountStatus, Balance, BalanceChanged, FeeFineKind, PaymentStatus,
+};
 use carrel_proto::catalog::v1::{
     Item, ItemChanged, ItemStatus, LocationUnit, LocationUnitChanged, LocationUnitKind,
 };
@@ -44,6 +46,12 @@ pub type Caller = InterceptedService<Channel, Bearer>;
 /// Puts a token on each call.
 #[derive(Clone)]
 pub struct Bearer(String);
+
+impl Bearer {
+    pub fn new(token: String) -> Self {
+        Self(token)
+    }
+}
 
 impl tonic::service::Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -395,7 +403,7 @@ impl Desk {
             patron_group: "student".into(),
             expiration_date: None,
             active: true,
-            revision: 0,
+            ..Default::default()
         })
         .await
     }
@@ -449,6 +457,46 @@ impl Desk {
             },
         )
         .await;
+    }
+
+    /// Billing tells of a charge for a loan.
+    pub async fn charged(
+        &self,
+        account_id: &str,
+        loan_id: &str,
+        kind: FeeFineKind,
+        how: PaymentStatus,
+    ) {
+        let status = match how {
+            PaymentStatus::PaidFully | PaymentStatus::WaivedFully => AccountStatus::Closed,
+            _ => AccountStatus::Open,
+        };
+        let account = Account {
+            id: account_id.to_owned(),
+            loan_id: loan_id.to_owned(),
+            kind: kind.into(),
+            status: status.into(),
+            payment_status: how.into(),
+            revision: self.next_revision(),
+            ..Default::default()
+        };
+        let told = AccountChanged {
+            account: Some(account),
+        };
+        self.hear(&BillingProjection { channel: None }, &told).await;
+    }
+
+    /// Ages what is due, once.
+    pub async fn age(&self) -> RunAgeingResponse {
+        let request = RunAgeingRequest { request_id: id() };
+        self.loans().run_ageing(request).await.unwrap().into_inner()
+    }
+
+    /// A loan as it is kept.
+    pub async fn loan(&self, id: &str) -> Loan {
+        let request = GetLoanRequest { id: id.to_owned() };
+        let answer = self.loans().get_loan(request).await.unwrap();
+        answer.into_inner().loan.unwrap()
     }
 
     pub async fn check_out(&self, item: &str, patron: &str) -> Result<CheckOutResponse, Status> {

@@ -40,7 +40,7 @@ async fn opened() -> Desk {
             patron_group: group.into(),
             expiration_date: None,
             active,
-            revision: 0,
+            ..Default::default()
         })
         .await;
     }

@@ -209,6 +209,24 @@ impl PatronService for PatronRpcs {
         }))
     }
 
+    async fn set_reading_history_choice(
+        &self,
+        request: Request<wire::SetReadingHistoryChoiceRequest>,
+    ) -> Result<Response<wire::SetReadingHistoryChoiceResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let patron_id = id("patron_id", &request.patron_id)?;
+        let keeps = request.keeps_history;
+        let choice = patron::choose_history(&self.0, &call, &key, patron_id, keeps).await?;
+        Ok(Response::new(wire::SetReadingHistoryChoiceResponse {
+            choice: Some(wire::ReadingHistoryChoice {
+                keeps_history: choice.keeps_history,
+                chosen_at: choice.chosen_at.map(carrel_runtime::wire::to_timestamp),
+            }),
+        }))
+    }
+
     async fn get_patron_standing(
         &self,
         request: Request<wire::GetPatronStandingRequest>,

@@ -8,6 +8,7 @@ pub(crate) mod store;
 
 use carrel_database::{Claim, RequestKey, claim, transact};
 use carrel_runtime::{Call, Page};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use fault::Fault;
@@ -16,7 +17,7 @@ pub use name::username_key;
 pub use standing::{Standing, Told};
 
 use crate::block::{self, ManualBlock};
-use crate::{Error, Patrons, access_log, refuse_own_account};
+use crate::{Error, Patrons, access_log, calling_patron, refuse_own_account};
 
 /// Adds a patron.
 ///
@@ -32,6 +33,7 @@ pub async fn create(
     let patron = Patron {
         id: carrel_ids::new_id(),
         account: account.clone(),
+        keeps_history: false,
         revision: 1,
     };
     let created = transact!(patrons.database, "create_patron", |transaction| {
@@ -178,6 +180,62 @@ pub async fn update(
     })?;
     patrons.committed();
     Ok(updated)
+}
+
+/// Whether a patron keeps a reading history, and since when that was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryChoice {
+    /// Whether it is kept.
+    pub keeps_history: bool,
+    /// When that was chosen; `None` where it never was.
+    pub chosen_at: Option<Timestamp>,
+}
+
+/// Chooses whether one's own reading history is kept. What is so already
+/// changes nothing, not even the date.
+///
+/// # Errors
+/// NOT_OWN_ACCOUNT, PATRON_NOT_FOUND.
+pub async fn choose_history(
+    patrons: &Patrons,
+    call: &Call,
+    key: &RequestKey,
+    id: Uuid,
+    keeps_history: bool,
+) -> Result<HistoryChoice, Error> {
+    if calling_patron(call) != Some(id) {
+        return Err(Error::NotOwnAccount);
+    }
+    let now = patrons.clock.now();
+    let choice = transact!(patrons.database, "choose_history", |transaction| {
+        let done = claim(transaction, key, &[id], now).await??;
+        let patron = store::find_and_lock(transaction, id).await?;
+        let mut patron = patron.ok_or(Error::PatronNotFound)?;
+        let before = store::history_choice(transaction, id).await?;
+        let is_news = before.chosen_at.is_none() || before.keeps_history != keeps_history;
+        if matches!(done, Claim::Done(_)) || !is_news {
+            return Ok(before);
+        }
+        patron.keeps_history = keeps_history;
+        patron.revision += 1;
+        store::choose_history(transaction, &patron, now).await?;
+        let told = Told {
+            standing: true,
+            student_link: false,
+        };
+        let events = Standing::of(&patron, &patrons.barcode_key).events(
+            told,
+            call.trace_parent.as_deref(),
+            now,
+        );
+        carrel_outbox::append(transaction, &events).await?;
+        Ok::<_, Error>(HistoryChoice {
+            keeps_history,
+            chosen_at: Some(now),
+        })
+    })?;
+    patrons.committed();
+    Ok(choice)
 }
 
 /// How another service names a patron.

@@ -14,6 +14,8 @@ pub struct Patron {
     pub id: Uuid,
     /// What people and rosters set.
     pub account: Account,
+    /// Whether the patron chose to keep a reading history. Nobody else sets it.
+    pub keeps_history: bool,
     /// Rises with each change.
     pub revision: i64,
 }

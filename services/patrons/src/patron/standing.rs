@@ -23,6 +23,8 @@ pub struct Standing {
     pub expiration_date: Option<Date>,
     /// Whether the account is in use.
     pub active: bool,
+    /// Whether the patron keeps a reading history.
+    pub keeps_history: bool,
     /// For billing: the student-information system's id.
     pub student_id: String,
     /// For billing: the relation to the district.
@@ -44,6 +46,7 @@ impl Standing {
             patron_group: account.patron_group.clone(),
             expiration_date: account.expiration_date,
             active: account.active,
+            keeps_history: patron.keeps_history,
             student_id: account.student_id.clone(),
             affiliation: account.affiliation.clone(),
             home_library: account.home_library.clone(),
@@ -60,6 +63,7 @@ impl Standing {
             patron_group: self.patron_group.clone(),
             expiration_date: self.expiration_date.map(to_date),
             active: self.active,
+            keeps_history: self.keeps_history,
             revision: self.revision,
         }
     }

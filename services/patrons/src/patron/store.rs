@@ -1,5 +1,6 @@
 //! All SQL of accounts.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::{PgConnection, PgExecutor};
@@ -7,6 +8,7 @@ use uuid::Uuid;
 
 use carrel_runtime::BarcodeKey;
 
+use super::HistoryChoice;
 use super::model::{Account, Patron};
 use super::name;
 use super::standing::{Standing, barcode_hmac};
@@ -29,6 +31,7 @@ struct PatronRow {
     enrollment_date: Option<jiff_sqlx::Date>,
     expiration_date: Option<jiff_sqlx::Date>,
     active: bool,
+    keeps_history: bool,
     revision: i64,
 }
 
@@ -54,6 +57,7 @@ impl From<PatronRow> for Patron {
                 expiration_date: row.expiration_date.map(|date| date.to_jiff()),
                 active: row.active,
             },
+            keeps_history: row.keeps_history,
             revision: row.revision,
         }
     }
@@ -72,7 +76,7 @@ pub(crate) async fn read(
         PatronRow,
         "select id, source, external_id, barcode, username, patron_group, last_name, first_name,
                 middle_name, email, phone, home_library, affiliation, student_id, enrollment_date,
-                expiration_date, active, revision
+                expiration_date, active, keeps_history, revision
          from patron where id = any($1) order by id",
         ids
     )
@@ -90,7 +94,7 @@ pub(crate) async fn find_by_barcode(
         PatronRow,
         "select id, source, external_id, barcode, username, patron_group, last_name, first_name,
                 middle_name, email, phone, home_library, affiliation, student_id, enrollment_date,
-                expiration_date, active, revision
+                expiration_date, active, keeps_history, revision
          from patron where barcode = $1",
         barcode
     )
@@ -108,7 +112,7 @@ pub(crate) async fn find_and_lock(
         PatronRow,
         "select id, source, external_id, barcode, username, patron_group, last_name, first_name,
                 middle_name, email, phone, home_library, affiliation, student_id, enrollment_date,
-                expiration_date, active, revision
+                expiration_date, active, keeps_history, revision
          from patron where id = $1 for no key update",
         id
     )
@@ -129,7 +133,7 @@ pub(crate) async fn match_and_lock(
         PatronRow,
         "select id, source, external_id, barcode, username, patron_group, last_name, first_name,
                 middle_name, email, phone, home_library, affiliation, student_id, enrollment_date,
-                expiration_date, active, revision
+                expiration_date, active, keeps_history, revision
          from patron
          where (source, external_id) in (select * from unnest($1::text[], $2::text[]))
          order by id for no key update",
@@ -265,6 +269,8 @@ impl Columns {
         for Patron {
             id,
             account,
+            // The patron's own to choose.
+            keeps_history: _,
             revision,
         } in patrons
         {
@@ -424,6 +430,7 @@ struct StandingRow {
     student_id: String,
     affiliation: String,
     home_library: String,
+    keeps_history: bool,
     revision: i64,
 }
 
@@ -438,6 +445,7 @@ impl From<StandingRow> for Standing {
             student_id: row.student_id,
             affiliation: row.affiliation,
             home_library: row.home_library,
+            keeps_history: row.keeps_history,
             revision: row.revision,
         }
     }
@@ -451,7 +459,7 @@ pub(crate) async fn find_standing(
     let row = sqlx::query_as!(
         StandingRow,
         "select id, barcode_hmac, patron_group, expiration_date, active, student_id, affiliation,
-                home_library, revision
+                home_library, keeps_history, revision
          from patron where id = $1",
         id
     )
@@ -468,7 +476,7 @@ pub(crate) async fn find_standing_by_barcode_hmac(
     let row = sqlx::query_as!(
         StandingRow,
         "select id, barcode_hmac, patron_group, expiration_date, active, student_id, affiliation,
-                home_library, revision
+                home_library, keeps_history, revision
          from patron where barcode_hmac = $1",
         barcode_hmac
     )
@@ -486,7 +494,7 @@ pub(crate) async fn list_standings(
     let rows = sqlx::query_as!(
         StandingRow,
         "select id, barcode_hmac, patron_group, expiration_date, active, student_id, affiliation,
-                home_library, revision
+                home_library, keeps_history, revision
          from patron where id > $1 order by id limit $2",
         after,
         limit
@@ -494,4 +502,39 @@ pub(crate) async fn list_standings(
     .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(Standing::from).collect())
+}
+
+/// What a patron chose about the reading history.
+pub(crate) async fn history_choice(
+    connection: &mut PgConnection,
+    id: Uuid,
+) -> Result<HistoryChoice, sqlx::Error> {
+    let row = sqlx::query!(
+        "select keeps_history, history_chosen_at from patron where id = $1",
+        id
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(HistoryChoice {
+        keeps_history: row.keeps_history,
+        chosen_at: row.history_chosen_at.map(|at| at.to_jiff()),
+    })
+}
+
+/// Writes what a patron chose about the reading history.
+pub(crate) async fn choose_history(
+    connection: &mut PgConnection,
+    patron: &Patron,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update patron set keeps_history = $2, history_chosen_at = $3, revision = $4 where id = $1",
+        patron.id,
+        patron.keeps_history,
+        now.to_sqlx() as _,
+        patron.revision
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }

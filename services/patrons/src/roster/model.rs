@@ -257,6 +257,7 @@ fn new_patron(row: &Row, id: Uuid) -> Result<Patron, Problem> {
             active: true,
             ..Account::default()
         },
+        keeps_history: false,
         revision: 1,
     })
 }

@@ -463,6 +463,7 @@ fn loan(due_at: Timestamp, recalled_at: Option<Timestamp>) -> Loan {
         claimed_returned_at: None,
         recalled_at,
         fined: None,
+        expected_charges: 0,
         proxy_patron_id: None,
         building_use: false,
         accepted_agreement: code(),
