@@ -9945,7 +9945,9 @@ pub mod service_point_service_client {
         /// Closes service points out of turn and moves the due dates of the loans made
         /// there that fall into the closing, each by the policy version that it was
         /// made under. The calendars change at once; due dates are moved in batches,
-        /// each loan once, and what a stop leaves undone goes on by itself. Errors: as
+        /// each loan once, and what a stop leaves undone goes on by itself. Requests
+        /// that expire on their hold shelves meanwhile wait until the end of the day
+        /// on which it opens again. Errors: as
         /// PreviewClosing, and CLOSING_CHANGED (ABORTED) where the loans or hours are
         /// not those of the preview any more: preview again.
         pub async fn close_service_points(
@@ -10091,7 +10093,9 @@ pub mod service_point_service_server {
         /// Closes service points out of turn and moves the due dates of the loans made
         /// there that fall into the closing, each by the policy version that it was
         /// made under. The calendars change at once; due dates are moved in batches,
-        /// each loan once, and what a stop leaves undone goes on by itself. Errors: as
+        /// each loan once, and what a stop leaves undone goes on by itself. Requests
+        /// that expire on their hold shelves meanwhile wait until the end of the day
+        /// on which it opens again. Errors: as
         /// PreviewClosing, and CLOSING_CHANGED (ABORTED) where the loans or hours are
         /// not those of the preview any more: preview again.
         async fn close_service_points(

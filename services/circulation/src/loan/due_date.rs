@@ -239,9 +239,7 @@ pub fn due_after_closing(
     if !closed.covers(due_at) || terms.closed_library_due_date == ClosedLibraryDueDate::Keep {
         return None;
     }
-    // Closing time counts as open, so hours that go on after it begin with it.
-    let just_before = closed.until - jiff::SignedDuration::from_secs(1);
-    let hours = calendar.next_hours(just_before)?;
+    let hours = calendar.hours_from(closed.until)?;
     let moved = match terms.closed_library_due_date {
         ClosedLibraryDueDate::BeginningOfNextHours { offset } => {
             after_opening(offset, hours, calendar)

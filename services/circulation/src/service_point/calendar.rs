@@ -415,6 +415,14 @@ impl Calendar {
             .find(|span| span.opens_at > instant)
     }
 
+    /// The first hours that begin at an instant or after it.
+    #[must_use]
+    pub fn hours_from(&self, instant: Timestamp) -> Option<OpenSpan> {
+        days_from(self.date_of(instant), 1)
+            .flat_map(|date| self.spans_beginning_on(date))
+            .find(|span| span.opens_at >= instant)
+    }
+
     /// How many open seconds lie between two instants, a begun one counted.
     #[must_use]
     pub fn open_seconds(&self, from: Timestamp, until: Timestamp) -> i64 {

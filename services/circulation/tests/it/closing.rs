@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tonic::Status;
 
 use crate::desk::*;
+use crate::request::{asking, place, read, title};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -729,4 +730,47 @@ async fn whatever_is_lent_while_a_library_closes_is_due_outside_the_closing() {
         told.len() >= 4 && told.values().all(|times| *times == 1),
         "{told:?}"
     );
+}
+
+#[tokio::test]
+async fn what_waits_on_the_hold_shelf_waits_for_the_library_to_open_again() {
+    let (desk, _) = with_loans(0).await;
+    let (ann, ben) = (desk.student("S2").await, desk.student("S3").await);
+    let mut waiting = Vec::new();
+    for (barcode, patron) in [("40001", &ann), ("40002", &ben)] {
+        let record = title(&desk, &[barcode]).await;
+        desk.check_out(barcode, "S1").await.unwrap();
+        waiting.push(place(&desk, asking(&desk, patron, &record)).await.unwrap());
+    }
+    desk.check_in("40001").await.unwrap();
+    desk.wait_until("2026-09-05T10:00:00");
+    desk.check_in("40002").await.unwrap();
+    let shelf = async |request: &Request| local(read(&desk, request).await.hold_shelf_expires_at);
+    assert_eq!(shelf(&waiting[0]).await, "2026-09-08T23:59:59");
+    assert_eq!(shelf(&waiting[1]).await, "2026-09-12T23:59:59");
+
+    let strike = Closing {
+        closed_from: wire_time("2026-09-07T12:00:00"),
+        last_date: date(2026, 9, 9),
+        reason: "strike".into(),
+        ..smoke(&desk)
+    };
+    let looked = preview(&desk, strike.clone()).await.unwrap();
+    assert_eq!(looked.affected_count, 0);
+    close(&desk, strike, looked.fingerprint).await.unwrap();
+    eventually("the shelf is kept", PATIENCE, async || {
+        (shelf(&waiting[0]).await == "2026-09-10T23:59:59").then_some(())
+    })
+    .await;
+    assert_eq!(shelf(&waiting[1]).await, "2026-09-12T23:59:59");
+    // Told once, and not expired on the day on which it was closed.
+    desk.wait_until("2026-09-09T10:00:00");
+    let age = RunAgeingRequest { request_id: id() };
+    desk.loans().run_ageing(age).await.unwrap();
+    let request = read(&desk, &waiting[0]).await;
+    assert_eq!(request.status(), RequestStatus::OpenAwaitingPickup);
+    let told: Vec<RequestChanged> = desk.told().await;
+    let moved = told.into_iter().filter_map(|told| told.request);
+    let moved = moved.filter(|told| told.id == request.id && told.revision == request.revision);
+    assert_eq!(moved.count(), 1);
 }

@@ -5,6 +5,7 @@ use carrel_proto::catalog::v1::Item;
 use carrel_proto::circulation::v1::*;
 
 use crate::desk::*;
+use crate::request::{asking_for, place};
 
 const HOURLY_RULES: &str = "\
 priority: number-of-criteria, criterium (t, s, c, b, a, m, g), last-line
@@ -220,28 +221,20 @@ async fn nobody_takes_a_calculator_again_at_once() {
 #[tokio::test]
 async fn whoever_others_wait_for_gets_a_shorter_loan() {
     let desk = equipped().await;
-    let waiting = |barcode: &'static str, requested: bool| {
-        let pool = desk.database.pool.clone();
-        async move {
-            sqlx::query(
-                "update item_circulation set requested = $2
-                 where item_id = (select item_id from item_projection where barcode = $1)",
-            )
-            .bind(barcode)
-            .bind(requested)
-            .execute(&pool)
+    let (ann, ben) = (desk.student("S3").await, desk.student("S4").await);
+    let lent = desk.check_out("50001", "S2").await.unwrap();
+    assert_eq!(minutes(&lent.loan.unwrap()), 2 * 60);
+    for patron in [&ann, &ben] {
+        place(&desk, asking_for(&desk, patron, "50001"))
             .await
             .unwrap();
-        }
-    };
-    // As whoever places a request leaves it, without a queue of its own.
-    waiting("50001", true).await;
-    let lent = desk.check_out("50001", "S1").await;
-    let Ok(lent) = lent else {
-        // Where requests stand against lending at all there is no shorter loan.
-        panic!("{lent:?}");
-    };
-    assert_eq!(minutes(&lent.loan.unwrap()), 60);
+    }
+    // The first one gets it while the second one waits; then nobody does.
+    for (patron, expected) in [("S3", 60), ("S4", 2 * 60)] {
+        desk.check_in("50001").await.unwrap();
+        let lent = desk.check_out("50001", patron).await.unwrap();
+        assert_eq!(minutes(&lent.loan.unwrap()), expected);
+    }
     let lent = desk.check_out("50002", "S1").await.unwrap().loan.unwrap();
     assert_eq!(minutes(&lent), 2 * 60);
     // A renewal has half an hour, from the due date.

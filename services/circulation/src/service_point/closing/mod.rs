@@ -3,6 +3,7 @@
 //! is what was looked at.
 
 mod run;
+mod shelf;
 mod store;
 
 use carrel_database::{Claim, RequestKey, claim, transact};

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::store::{self, Move, Unfinished};
-use super::{Affected, ClosedPoint, affected};
+use super::{Affected, ClosedPoint, affected, shelf};
 use crate::Circulation;
 use crate::error::Error;
 use crate::loan::ledger::{self, ActionRecord};
@@ -60,6 +60,7 @@ pub async fn run(circulation: &Circulation) -> Result<(), Error> {
     drop(connection);
     for closing in unfinished {
         while move_batch(circulation, closing.id).await? > 0 {}
+        while shelf::move_batch(circulation, closing.id).await? > 0 {}
         finish(circulation, &closing).await?;
     }
     Ok(())
@@ -72,7 +73,7 @@ pub(super) async fn move_some(circulation: &Circulation, closing_id: Uuid) -> Re
             break;
         }
     }
-    Ok(())
+    shelf::move_batch(circulation, closing_id).await.map(drop)
 }
 
 /// Notes loans that were being made while the closing was, and ends the work
@@ -89,15 +90,13 @@ async fn finish(circulation: &Circulation, closing: &Unfinished) -> Result<(), E
         store::insert_moves(transaction, closing.id, &stragglers).await?;
         let is_over = now >= closing.created_at + STRAGGLERS_FOR;
         if stragglers.is_empty() && is_over {
-            // What waits on a hold shelf of these service points is to wait
-            // longer too: its expiry belongs to requests, and is moved here.
             store::finish(transaction, closing.id, now).await?;
         }
         Ok::<_, Error>(())
     })
 }
 
-async fn closed_points(
+pub(super) async fn closed_points(
     connection: &mut PgConnection,
     closing_id: Uuid,
 ) -> Result<Vec<ClosedPoint>, Error> {

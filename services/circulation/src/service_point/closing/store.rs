@@ -354,6 +354,29 @@ pub(super) async fn take_moves(
     Ok(moves.collect())
 }
 
+/// The requests that expire on the hold shelves of a closing's service points
+/// while those are closed.
+pub(super) async fn list_expiring(
+    connection: &mut PgConnection,
+    closing_id: Uuid,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select request.id
+         from closing_service_point closed
+         join patron_request request on request.pickup_service_point_id = closed.service_point_id
+             and request.status = 2
+             and request.hold_shelf_expires_at >= closed.closed_from
+             and request.hold_shelf_expires_at < closed.closed_until
+         where closed.closing_id = $1
+         order by request.id limit $2",
+        closing_id,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// Locks the patrons of loans in one order, so that two batches never wait for
 /// each other.
 pub(super) async fn lock_patrons(
