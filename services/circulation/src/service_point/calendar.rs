@@ -410,7 +410,9 @@ impl Calendar {
     /// The first hours that begin after an instant.
     #[must_use]
     pub fn next_hours(&self, instant: Timestamp) -> Option<OpenSpan> {
-        days_from(self.date_of(instant), 1)
+        // What a closing leaves of yesterday's hours may begin today.
+        let today = self.date_of(instant);
+        days_from(today.yesterday().unwrap_or(today), 1)
             .flat_map(|date| self.spans_beginning_on(date))
             .find(|span| span.opens_at > instant)
     }
@@ -418,7 +420,9 @@ impl Calendar {
     /// The first hours that begin at an instant or after it.
     #[must_use]
     pub fn hours_from(&self, instant: Timestamp) -> Option<OpenSpan> {
-        days_from(self.date_of(instant), 1)
+        // What a closing leaves of yesterday's hours may begin today.
+        let today = self.date_of(instant);
+        days_from(today.yesterday().unwrap_or(today), 1)
             .flat_map(|date| self.spans_beginning_on(date))
             .find(|span| span.opens_at >= instant)
     }
