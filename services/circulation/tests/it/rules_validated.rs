@@ -123,13 +123,13 @@ async fn a_text_is_told_line_column_and_what_was_expected_and_is_not_kept() {
     assert_eq!(desk.versions().await, [(1, true)]);
 
     // Also the names of policies that there are not, all at once.
-    let text = everything("forever") + "m book: l two-weeks r a n b o yearly i standard\n";
+    let text = everything("forever") + "m book: l two-weeks r all n b o yearly i standard\n";
     let errors = desk.validated(&text).await.errors;
     let places: Vec<(i32, i32)> = errors
         .iter()
         .map(|error| (error.line, error.column))
         .collect();
-    assert_eq!(places, [(2, 20), (3, 31)]);
+    assert_eq!(places, [(2, 20), (3, 33)]);
     assert!(
         errors[1].expected.contains("there is no \"yearly\""),
         "{errors:?}"
@@ -150,7 +150,7 @@ async fn codes_that_nothing_has_are_pointed_at() {
     let desk = Desk::open().await;
     desk.book("30001").await;
     desk.student("S1").await;
-    let policies = "l two-weeks r a n b o daily i standard";
+    let policies = "l two-weeks r all n b o daily i standard";
     let text = everything("two-weeks")
         + &format!(
             "m book + g studnet student: {policies}\n\
