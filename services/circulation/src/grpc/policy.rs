@@ -233,6 +233,11 @@ fn loan_terms(given: &WireLoan) -> Result<LoanTerms, Refusal> {
             Ok(LoanCategory::Equipment) => Category::Equipment,
             Err(_) => return Err(unspecified("loan_policy.category")),
         },
+        renew_automatically: given.renew_automatically,
+        renew_automatically_before: optional_period(
+            "loan_policy.renew_automatically_before",
+            given.renew_automatically_before.as_ref(),
+        )?,
     })
 }
 
@@ -310,6 +315,8 @@ fn to_loan_policy(policy: Policy<LoanTerms>) -> WireLoan {
         renew_from: renew_from.into(),
         item_limit: terms.item_limit,
         category: LoanCategory::from(terms.category).into(),
+        renew_automatically: terms.renew_automatically,
+        renew_automatically_before: terms.renew_automatically_before.map(to_period),
     }
 }
 

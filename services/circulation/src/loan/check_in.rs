@@ -10,8 +10,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::ledger::{self, ActionRecord, CheckInRecord};
-use super::model::{Loan, moment, next_step};
-use super::{calendar_of, event, fine, item_not_found, nobody_for_themselves, permit, store, tell};
+use super::model::{Loan, LossCause, moment, next_step};
+use super::{
+    calendar_of, claim, event, fine, item_not_found, nobody_for_themselves, permit, store, tell,
+};
 use crate::error::Error;
 use crate::known::LoanPolicies;
 use crate::projection::lookup::Answer;
@@ -27,6 +29,9 @@ pub struct CheckIn {
     pub service_point_id: Uuid,
     /// When, if not now.
     pub occurred_at: Option<Timestamp>,
+    /// Where the patron claimed to have returned it: whether it was in the
+    /// library all the time.
+    pub found_by_library: bool,
 }
 
 /// An item as taken back.
@@ -123,7 +128,9 @@ async fn take_back(
     let home = item.path.library_code.as_deref();
     let (next_step, destination) = next_step(status, home, &desk.library_code);
     let destination = destination.unwrap_or_default();
-    let in_house_use = item.open_loan_id.is_none() && next_step != NextStep::AskCatalog;
+    let is_found = claim::is_missing(item.desk_status);
+    let in_house_use =
+        item.open_loan_id.is_none() && next_step != NextStep::AskCatalog && !is_found;
     let arrival = CheckInRecord {
         id: check_in_id,
         item_id: item.item_id,
@@ -137,6 +144,9 @@ async fn take_back(
     let (loan, overdue_fine) = match item.open_loan_id {
         None => {
             ledger::arrive(transaction, &arrival).await?;
+            if is_found {
+                claim::find_missing(transaction, call, item.item_id, at).await?;
+            }
             (None, None)
         }
         Some(loan_id) => {
@@ -195,7 +205,12 @@ async fn end_loan(
         .await?;
     let calendar = calendar_of(circulation, transaction, &before).await?;
 
-    let fine = fine_on_return(&before, &policies, at, &calendar)?;
+    let never_gone = before.claimed_returned_at.is_some() && request.found_by_library;
+    let fine = if never_gone {
+        None
+    } else {
+        fine_on_return(&before, &policies, at, &calendar)?
+    };
     let mut loan = before.clone();
     loan.fine(fine)?;
     loan.check_in(at, arrival.service_point_id);
@@ -222,7 +237,11 @@ async fn end_loan(
         event::loan_changed(&loan, at),
     ];
     if let Some(loss) = before.loss {
-        let refund = fine::refund(&policies.lost_item.terms, loss.at, at, &calendar);
+        let refund = if never_gone {
+            claim::EVERYTHING
+        } else {
+            fine::refund(&policies.lost_item.terms, loss.at, at, &calendar)
+        };
         events.push(event::lost_item_returned(loss.id, &loan, refund, at));
     }
     if let Some(fine) = fine {
@@ -249,6 +268,8 @@ fn fine_on_return(
 ) -> Result<Option<Money>, Error> {
     let terms = &policies.overdue_fine.terms;
     let ended_at = match loan.loss {
+        // The declaration settled it.
+        Some(loss) if loss.cause == LossCause::Declared => return Ok(None),
         Some(loss) if returned_at > loss.at => {
             if terms.forgive_when_lost {
                 return Ok(None);

@@ -168,6 +168,12 @@ pub struct LoanTerms {
     /// What kind of lending it is.
     #[serde(default)]
     pub category: Category,
+    /// Whether loans renew themselves shortly before they are due.
+    #[serde(default)]
+    pub renew_automatically: bool,
+    /// How long before; `None`: a day.
+    #[serde(default)]
+    pub renew_automatically_before: Option<Period>,
 }
 
 impl Terms for LoanTerms {
@@ -203,6 +209,12 @@ impl Terms for LoanTerms {
         }
         if self.item_limit < 0 {
             return fault("item_limit", "must not be negative");
+        }
+        if self.renew_automatically && self.renewals_allowed == 0 {
+            return fault(
+                "renew_automatically",
+                "must not be set where no renewal is allowed",
+            );
         }
         Ok(())
     }

@@ -70,6 +70,8 @@ fn rolling(count: i32, unit: PeriodUnit, closed: ClosedLibraryDueDate) -> LoanTe
         renew_from: RenewFrom::DueDate,
         item_limit: 0,
         category: Category::General,
+        renew_automatically: false,
+        renew_automatically_before: None,
     }
 }
 
