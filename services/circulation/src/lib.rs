@@ -25,6 +25,8 @@ use std::time::Duration;
 use carrel_database::Database;
 use carrel_outbox::{Consumer, Wake};
 use carrel_proto::circulation::v1::circulation_rule_service_server::CirculationRuleServiceServer;
+use carrel_proto::circulation::v1::loan_action_service_server::LoanActionServiceServer;
+use carrel_proto::circulation::v1::loan_batch_service_server::LoanBatchServiceServer;
 use carrel_proto::circulation::v1::loan_service_server::LoanServiceServer;
 use carrel_proto::circulation::v1::policy_service_server::PolicyServiceServer;
 use carrel_proto::circulation::v1::service_point_service_server::ServicePointServiceServer;
@@ -164,6 +166,12 @@ fn assemble(context: &Context) -> Result<Assembly, StartError> {
         .serve(CirculationRuleServiceServer::new(
             grpc::CirculationRuleRpcs(circulation.clone()),
         ))
+        .serve(LoanActionServiceServer::new(grpc::LoanActionRpcs(
+            circulation.clone(),
+        )))
+        .serve(LoanBatchServiceServer::new(grpc::LoanBatchRpcs(
+            circulation.clone(),
+        )))
         .serve(LoanServiceServer::new(grpc::LoanRpcs(circulation)))
         .run("ageing", ageing);
     Ok(feeds.into_iter().fold(assembly, Assembly::follow))

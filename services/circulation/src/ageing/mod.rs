@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Circulation;
 use crate::error::Error;
-use crate::loan::event;
 use crate::loan::fine::lost_fees;
 use crate::loan::model::{Loss, LossCause};
+use crate::loan::{event, unattended};
 use crate::period::second_of;
 
 /// Who ages, in a loan's history.
@@ -56,6 +56,8 @@ pub async fn run_once(circulation: &Circulation, key: &RequestKey) -> Result<Age
 /// # Errors
 /// The database's.
 pub async fn run(circulation: &Circulation) -> Result<Aged, Error> {
+    // What renews itself in time does not become overdue.
+    unattended::run(circulation).await?;
     let mut aged = Aged::default();
     loop {
         let count = find_overdue(circulation).await?;
@@ -90,7 +92,9 @@ pub async fn run_until(circulation: Circulation, shutdown: CancellationToken) {
         }
         let now = circulation.clock.now();
         let outcome = async {
-            if store::is_anything_due(circulation.database.pool(), second_of(now)).await? {
+            if unattended::is_anything_due(&circulation, now).await?
+                || store::is_anything_due(circulation.database.pool(), second_of(now)).await?
+            {
                 run(&circulation).await?;
             }
             Ok::<_, Error>(())

@@ -1,6 +1,8 @@
 //! The contract's services: decode, call, encode, and nothing else.
 
 mod loan;
+mod loan_action;
+mod loan_batch;
 mod policy;
 mod rule;
 mod service_point;
@@ -13,6 +15,8 @@ use carrel_runtime::Refusal;
 use crate::period::{Period, PeriodUnit};
 
 pub use loan::LoanRpcs;
+pub use loan_action::LoanActionRpcs;
+pub use loan_batch::LoanBatchRpcs;
 pub use policy::PolicyRpcs;
 pub use rule::CirculationRuleRpcs;
 pub use service_point::ServicePointRpcs;
