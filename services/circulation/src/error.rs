@@ -110,6 +110,36 @@ pub enum Error {
     /// The loan has ended.
     #[error("the loan has ended")]
     LoanClosed,
+    /// A claim that was made before.
+    #[error("the loan is claimed returned already")]
+    AlreadyClaimedReturned,
+    /// There is no claim to end.
+    #[error("nobody claims to have returned it")]
+    NotClaimedReturned,
+    /// The item was lost before.
+    #[error("the item is lost already")]
+    AlreadyLost,
+    /// A lost item has no due date.
+    #[error("the item is lost; check it in first")]
+    LoanLost,
+    /// What is claimed returned has no due date.
+    #[error("the loan is claimed returned; settle that first")]
+    LoanClaimedReturned,
+    /// A due date that has passed.
+    #[error("must be in the future")]
+    DueDateNotInFuture,
+    /// The selection is not what the preview showed.
+    #[error("the loans are not those of the preview any more; preview them again")]
+    LoansChanged,
+    /// More loans than one change may have.
+    #[error("more than 100,000 loans are selected; select fewer")]
+    TooManyLoans,
+    /// There is no such change of due dates.
+    #[error("there is no such change of due dates")]
+    DueDateChangeNotFound,
+    /// A check-out from before the item came back.
+    #[error("is before the item last came back")]
+    OccurredBeforeCheckIn,
     /// The item is out.
     #[error("the item is on loan; check it in first")]
     ItemAlreadyOnLoan,
@@ -313,6 +343,18 @@ impl Error {
             Self::BorrowerNotFound(_) => missing("PATRON_NOT_FOUND"),
             Self::LoanNotFound => missing("LOAN_NOT_FOUND"),
             Self::LoanClosed => state("LOAN_CLOSED"),
+            Self::AlreadyClaimedReturned => state("ALREADY_CLAIMED_RETURNED"),
+            Self::NotClaimedReturned => state("NOT_CLAIMED_RETURNED"),
+            Self::AlreadyLost => state("ALREADY_LOST"),
+            Self::LoanLost => state("LOAN_LOST"),
+            Self::LoanClaimedReturned => state("LOAN_CLAIMED_RETURNED"),
+            Self::DueDateNotInFuture => Refusal::field("due_at", "DUE_DATE_NOT_IN_FUTURE", text),
+            Self::LoansChanged => Refusal::new(Code::Aborted, "LOANS_CHANGED", text),
+            Self::TooManyLoans => state("TOO_MANY_LOANS"),
+            Self::DueDateChangeNotFound => missing("DUE_DATE_CHANGE_NOT_FOUND"),
+            Self::OccurredBeforeCheckIn => {
+                Refusal::field("occurred_at", "OCCURRED_BEFORE_CHECK_IN", text)
+            }
             Self::ItemAlreadyOnLoan => state("ITEM_ALREADY_ON_LOAN"),
             Self::CheckOutBlocked(blocks) => blocked("CHECK_OUT_BLOCKED", text, blocks),
             Self::RenewalBlocked(blocks) => blocked("RENEWAL_BLOCKED", text, blocks),

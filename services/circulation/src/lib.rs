@@ -34,6 +34,8 @@ use carrel_database::Database;
 use carrel_outbox::{Consumer, Wake};
 use carrel_proto::circulation::v1::circulation_rule_service_server::CirculationRuleServiceServer;
 use carrel_proto::circulation::v1::equipment_service_server::EquipmentServiceServer;
+use carrel_proto::circulation::v1::loan_action_service_server::LoanActionServiceServer;
+use carrel_proto::circulation::v1::loan_batch_service_server::LoanBatchServiceServer;
 use carrel_proto::circulation::v1::loan_service_server::LoanServiceServer;
 use carrel_proto::circulation::v1::patron_block_service_server::PatronBlockServiceServer;
 use carrel_proto::circulation::v1::policy_service_server::PolicyServiceServer;
@@ -192,6 +194,12 @@ fn assemble(context: &Context) -> Result<Assembly, StartError> {
             circulation.clone(),
         )))
         .serve(StatisticServiceServer::new(grpc::StatisticRpcs(
+            circulation.clone(),
+        )))
+        .serve(LoanActionServiceServer::new(grpc::LoanActionRpcs(
+            circulation.clone(),
+        )))
+        .serve(LoanBatchServiceServer::new(grpc::LoanBatchRpcs(
             circulation.clone(),
         )))
         .serve(LoanServiceServer::new(grpc::LoanRpcs(circulation)))

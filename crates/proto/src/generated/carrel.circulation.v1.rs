@@ -2493,6 +2493,9 @@ pub struct CheckInRequest {
     /// A UUID for this change; the same id again gets the first answer.
     #[prost(string, tag = "4")]
     pub request_id: ::prost::alloc::string::String,
+    /// How a claim to have returned it is settled; ignored where there is none.
+    #[prost(enumeration = "ClaimedReturnedResolution", tag = "5")]
+    pub claimed_returned_resolution: i32,
 }
 impl ::prost::Name for CheckInRequest {
     const NAME: &'static str = "CheckInRequest";
@@ -2893,6 +2896,8 @@ pub enum LoanAction {
     DueDateChanged = 11,
     /// "closedLoan": closed without the item, since it was lost and paid.
     ClosedLoan = 12,
+    /// Staff added a note; only in a loan's history.
+    CommentAdded = 13,
 }
 impl LoanAction {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2914,6 +2919,7 @@ impl LoanAction {
             Self::RecallRequested => "LOAN_ACTION_RECALL_REQUESTED",
             Self::DueDateChanged => "LOAN_ACTION_DUE_DATE_CHANGED",
             Self::ClosedLoan => "LOAN_ACTION_CLOSED_LOAN",
+            Self::CommentAdded => "LOAN_ACTION_COMMENT_ADDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2934,6 +2940,43 @@ impl LoanAction {
             "LOAN_ACTION_RECALL_REQUESTED" => Some(Self::RecallRequested),
             "LOAN_ACTION_DUE_DATE_CHANGED" => Some(Self::DueDateChanged),
             "LOAN_ACTION_CLOSED_LOAN" => Some(Self::ClosedLoan),
+            "LOAN_ACTION_COMMENT_ADDED" => Some(Self::CommentAdded),
+            _ => None,
+        }
+    }
+}
+/// How a claim that an item was brought back is settled when it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ClaimedReturnedResolution {
+    /// As RETURNED_BY_PATRON: what comes over the desk was brought.
+    Unspecified = 0,
+    /// It was in the library all the time: no overdue fine is owed, and what was
+    /// charged for a loss is given back.
+    FoundByLibrary = 1,
+    /// The patron brought it now: what is owed is owed as for any return.
+    ReturnedByPatron = 2,
+}
+impl ClaimedReturnedResolution {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CLAIMED_RETURNED_RESOLUTION_UNSPECIFIED",
+            Self::FoundByLibrary => "CLAIMED_RETURNED_RESOLUTION_FOUND_BY_LIBRARY",
+            Self::ReturnedByPatron => "CLAIMED_RETURNED_RESOLUTION_RETURNED_BY_PATRON",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CLAIMED_RETURNED_RESOLUTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "CLAIMED_RETURNED_RESOLUTION_FOUND_BY_LIBRARY" => Some(Self::FoundByLibrary),
+            "CLAIMED_RETURNED_RESOLUTION_RETURNED_BY_PATRON" => {
+                Some(Self::ReturnedByPatron)
+            }
             _ => None,
         }
     }
@@ -3229,7 +3272,8 @@ pub mod loan_service_client {
         /// first two with the metadata owner = "unreachable" where catalog or patrons
         /// could not be asked for what is not known here; OVERRIDE_DENIED,
         /// BACKDATING_DENIED, OWN_ACCOUNT (PERMISSION_DENIED);
-        /// OVERRIDE_COMMENT_MISSING, OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO
+        /// OVERRIDE_COMMENT_MISSING, OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO,
+        /// OCCURRED_BEFORE_CHECK_IN where the item came back only after that
         /// (INVALID_ARGUMENT).
         pub async fn check_out(
             &mut self,
@@ -3449,7 +3493,8 @@ pub mod loan_service_server {
         /// first two with the metadata owner = "unreachable" where catalog or patrons
         /// could not be asked for what is not known here; OVERRIDE_DENIED,
         /// BACKDATING_DENIED, OWN_ACCOUNT (PERMISSION_DENIED);
-        /// OVERRIDE_COMMENT_MISSING, OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO
+        /// OVERRIDE_COMMENT_MISSING, OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO,
+        /// OCCURRED_BEFORE_CHECK_IN where the item came back only after that
         /// (INVALID_ARGUMENT).
         async fn check_out(
             &self,
@@ -6082,10 +6127,75 @@ impl ::prost::Name for ItemAgedToLost {
         "/carrel.circulation.v1.ItemAgedToLost".into()
     }
 }
-/// A lost item came back.
+/// An item was declared lost and its fees are owed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ItemDeclaredLost {
+    /// The loss's id, a UUIDv7: its charges are made once.
+    #[prost(string, tag = "1")]
+    pub loss_id: ::prost::alloc::string::String,
+    /// The loan.
+    #[prost(string, tag = "2")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// The item.
+    #[prost(string, tag = "3")]
+    pub item_id: ::prost::alloc::string::String,
+    /// Who owes it.
+    #[prost(string, tag = "4")]
+    pub patron_id: ::prost::alloc::string::String,
+    /// The lost item fee; unset or zero: none.
+    #[prost(message, optional, tag = "5")]
+    pub lost_item_fee: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The processing fee; unset or zero: none.
+    #[prost(message, optional, tag = "6")]
+    pub processing_fee: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The library that is owed, by its code.
+    #[prost(string, tag = "7")]
+    pub library_code: ::prost::alloc::string::String,
+    /// The college that is owed, by its code.
+    #[prost(string, tag = "8")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// When it was declared lost.
+    #[prost(message, optional, tag = "9")]
+    pub declared_lost_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether staff set the lost item fee later, once the actual cost is known.
+    #[prost(bool, tag = "10")]
+    pub actual_cost_to_be_set: bool,
+}
+impl ::prost::Name for ItemDeclaredLost {
+    const NAME: &'static str = "ItemDeclaredLost";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ItemDeclaredLost".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ItemDeclaredLost".into()
+    }
+}
+/// A loan that renews itself was not renewed. Once for each due date.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoanRenewalFailed {
+    /// The loan as it stays.
+    #[prost(message, optional, tag = "1")]
+    pub loan: ::core::option::Option<Loan>,
+    /// What stands against it.
+    #[prost(message, repeated, tag = "2")]
+    pub blocks: ::prost::alloc::vec::Vec<Block>,
+}
+impl ::prost::Name for LoanRenewalFailed {
+    const NAME: &'static str = "LoanRenewalFailed";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.LoanRenewalFailed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.LoanRenewalFailed".into()
+    }
+}
+/// A lost item came back, or a claim that it had been brought back was settled
+/// in the patron's favour.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LostItemReturned {
-    /// The loss, as in ItemAgedToLost.
+    /// The loss, as in ItemAgedToLost or ItemDeclaredLost.
     #[prost(string, tag = "1")]
     pub loss_id: ::prost::alloc::string::String,
     /// The loan.
@@ -6206,6 +6316,2352 @@ impl ::prost::Name for RequestAnonymised {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/carrel.circulation.v1.RequestAnonymised".into()
+    }
+}
+/// A claim.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimReturnedRequest {
+    /// The loan.
+    #[prost(string, tag = "1")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// Where it is noted.
+    #[prost(string, tag = "2")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// What the patron says, at most 500 characters.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ClaimReturnedRequest {
+    const NAME: &'static str = "ClaimReturnedRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ClaimReturnedRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ClaimReturnedRequest".into()
+    }
+}
+/// The loan with the claim.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimReturnedResponse {
+    /// The loan.
+    #[prost(message, optional, tag = "1")]
+    pub loan: ::core::option::Option<Loan>,
+}
+impl ::prost::Name for ClaimReturnedResponse {
+    const NAME: &'static str = "ClaimReturnedResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ClaimReturnedResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ClaimReturnedResponse".into()
+    }
+}
+/// The end of a claim.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MarkMissingRequest {
+    /// The loan.
+    #[prost(string, tag = "1")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// Where it is noted.
+    #[prost(string, tag = "2")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// Why, 1 to 500 characters.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for MarkMissingRequest {
+    const NAME: &'static str = "MarkMissingRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.MarkMissingRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.MarkMissingRequest".into()
+    }
+}
+/// The loan as closed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MarkMissingResponse {
+    /// The loan.
+    #[prost(message, optional, tag = "1")]
+    pub loan: ::core::option::Option<Loan>,
+}
+impl ::prost::Name for MarkMissingResponse {
+    const NAME: &'static str = "MarkMissingResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.MarkMissingResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.MarkMissingResponse".into()
+    }
+}
+/// A declaration of loss.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeclareLostRequest {
+    /// The loan.
+    #[prost(string, tag = "1")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// Where it is noted.
+    #[prost(string, tag = "2")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// What the patron says, at most 500 characters.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DeclareLostRequest {
+    const NAME: &'static str = "DeclareLostRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.DeclareLostRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.DeclareLostRequest".into()
+    }
+}
+/// The loan with its loss, and what is owed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeclareLostResponse {
+    /// The loan.
+    #[prost(message, optional, tag = "1")]
+    pub loan: ::core::option::Option<Loan>,
+    /// The lost item fee that this incurred; unset where none.
+    #[prost(message, optional, tag = "2")]
+    pub lost_item_fee: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The processing fee that this incurred; unset where none.
+    #[prost(message, optional, tag = "3")]
+    pub processing_fee: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The overdue fine that this incurred; unset where none.
+    #[prost(message, optional, tag = "4")]
+    pub overdue_fine: ::core::option::Option<super::super::r#type::v1::Money>,
+}
+impl ::prost::Name for DeclareLostResponse {
+    const NAME: &'static str = "DeclareLostResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.DeclareLostResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.DeclareLostResponse".into()
+    }
+}
+/// A new due date.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeDueDateRequest {
+    /// The loan.
+    #[prost(string, tag = "1")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// Where it is asked for.
+    #[prost(string, tag = "2")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// When it is due; in the future.
+    #[prost(message, optional, tag = "3")]
+    pub due_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why, 1 to 500 characters.
+    #[prost(string, tag = "4")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChangeDueDateRequest {
+    const NAME: &'static str = "ChangeDueDateRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ChangeDueDateRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ChangeDueDateRequest".into()
+    }
+}
+/// The loan with its new due date.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeDueDateResponse {
+    /// The loan.
+    #[prost(message, optional, tag = "1")]
+    pub loan: ::core::option::Option<Loan>,
+}
+impl ::prost::Name for ChangeDueDateResponse {
+    const NAME: &'static str = "ChangeDueDateResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ChangeDueDateResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ChangeDueDateResponse".into()
+    }
+}
+/// Loans by their ids.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoanIds {
+    /// The ids, 1 to 1,000, each once.
+    #[prost(string, repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for LoanIds {
+    const NAME: &'static str = "LoanIds";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.LoanIds".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.LoanIds".into()
+    }
+}
+/// Open loans, neither lost nor claimed returned, that all of these fields
+/// select. At least one is needed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoanFilter {
+    /// Lent at this service point.
+    #[prost(string, tag = "1")]
+    pub check_out_service_point_id: ::prost::alloc::string::String,
+    /// Due at this instant or later.
+    #[prost(message, optional, tag = "2")]
+    pub due_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Due before this instant.
+    #[prost(message, optional, tag = "3")]
+    pub due_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Of items of this library, by its code.
+    #[prost(string, tag = "4")]
+    pub library_code: ::prost::alloc::string::String,
+    /// Of items of this location, by its code.
+    #[prost(string, tag = "5")]
+    pub location_code: ::prost::alloc::string::String,
+}
+impl ::prost::Name for LoanFilter {
+    const NAME: &'static str = "LoanFilter";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.LoanFilter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.LoanFilter".into()
+    }
+}
+/// Which loans.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoanSelection {
+    /// One of the two.
+    #[prost(oneof = "loan_selection::Loans", tags = "1, 2")]
+    pub loans: ::core::option::Option<loan_selection::Loans>,
+}
+/// Nested message and enum types in `LoanSelection`.
+pub mod loan_selection {
+    /// One of the two.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Loans {
+        /// These.
+        #[prost(message, tag = "1")]
+        Named(super::LoanIds),
+        /// All that the filter selects.
+        #[prost(message, tag = "2")]
+        Filter(super::LoanFilter),
+    }
+}
+impl ::prost::Name for LoanSelection {
+    const NAME: &'static str = "LoanSelection";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.LoanSelection".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.LoanSelection".into()
+    }
+}
+/// Asks what would be changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PreviewDueDateChangeRequest {
+    /// Which loans.
+    #[prost(message, optional, tag = "1")]
+    pub selection: ::core::option::Option<LoanSelection>,
+    /// Where it is asked for.
+    #[prost(string, tag = "2")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// How many at the most, 1 to 1,000; 0 means 50.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PreviewDueDateChangeRequest {
+    const NAME: &'static str = "PreviewDueDateChangeRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.PreviewDueDateChangeRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.PreviewDueDateChangeRequest".into()
+    }
+}
+/// What would be changed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewDueDateChangeResponse {
+    /// How many loans are selected.
+    #[prost(int64, tag = "1")]
+    pub count: i64,
+    /// Tells this selection with its due dates from any other.
+    #[prost(string, tag = "2")]
+    pub fingerprint: ::prost::alloc::string::String,
+    /// A page of the loans, oldest first.
+    #[prost(message, repeated, tag = "3")]
+    pub loans: ::prost::alloc::vec::Vec<Loan>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "4")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PreviewDueDateChangeResponse {
+    const NAME: &'static str = "PreviewDueDateChangeResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.PreviewDueDateChangeResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.PreviewDueDateChangeResponse".into()
+    }
+}
+/// Asks to change many due dates.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeDueDatesRequest {
+    /// Which loans.
+    #[prost(message, optional, tag = "1")]
+    pub selection: ::core::option::Option<LoanSelection>,
+    /// Where it is asked for.
+    #[prost(string, tag = "2")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// When they are all due; in the future.
+    #[prost(message, optional, tag = "3")]
+    pub due_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The fingerprint of the preview; needed with a filter, checked wherever it
+    /// is given.
+    #[prost(string, tag = "4")]
+    pub fingerprint: ::prost::alloc::string::String,
+    /// Why, 1 to 500 characters.
+    #[prost(string, tag = "5")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer, with the
+    /// progress made since.
+    #[prost(string, tag = "6")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChangeDueDatesRequest {
+    const NAME: &'static str = "ChangeDueDatesRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ChangeDueDatesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ChangeDueDatesRequest".into()
+    }
+}
+/// A loan that was left as it was.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DueDateLeft {
+    /// The loan.
+    #[prost(string, tag = "1")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// Why, such as "LOAN_CLOSED", "LOAN_LOST", "LOAN_CLAIMED_RETURNED",
+    /// "LOAN_NOT_FOUND", "OWN_ACCOUNT", "DUE_DATE_NOT_IN_FUTURE".
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DueDateLeft {
+    const NAME: &'static str = "DueDateLeft";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.DueDateLeft".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.DueDateLeft".into()
+    }
+}
+/// A change of many due dates.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DueDateChange {
+    /// Its id, a UUIDv7.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Loans whose due date was changed.
+    #[prost(int64, tag = "2")]
+    pub moved_count: i64,
+    /// Loans that were left as they were.
+    #[prost(int64, tag = "3")]
+    pub left_count: i64,
+    /// Loans that it has not come to yet.
+    #[prost(int64, tag = "4")]
+    pub waiting_count: i64,
+    /// The loans that were left, at most 1,000 of them.
+    #[prost(message, repeated, tag = "5")]
+    pub left: ::prost::alloc::vec::Vec<DueDateLeft>,
+}
+impl ::prost::Name for DueDateChange {
+    const NAME: &'static str = "DueDateChange";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.DueDateChange".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.DueDateChange".into()
+    }
+}
+/// The change and how far it is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangeDueDatesResponse {
+    /// The change.
+    #[prost(message, optional, tag = "1")]
+    pub due_date_change: ::core::option::Option<DueDateChange>,
+}
+impl ::prost::Name for ChangeDueDatesResponse {
+    const NAME: &'static str = "ChangeDueDatesResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ChangeDueDatesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ChangeDueDatesResponse".into()
+    }
+}
+/// Names a change of many due dates.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDueDateChangeRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetDueDateChangeRequest {
+    const NAME: &'static str = "GetDueDateChangeRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.GetDueDateChangeRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.GetDueDateChangeRequest".into()
+    }
+}
+/// The change.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetDueDateChangeResponse {
+    /// The change.
+    #[prost(message, optional, tag = "1")]
+    pub due_date_change: ::core::option::Option<DueDateChange>,
+}
+impl ::prost::Name for GetDueDateChangeResponse {
+    const NAME: &'static str = "GetDueDateChangeResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.GetDueDateChangeResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.GetDueDateChangeResponse".into()
+    }
+}
+/// Something that was done to a loan.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoanActionRecord {
+    /// Its id, a UUIDv7.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// What.
+    #[prost(enumeration = "LoanAction", tag = "2")]
+    pub action: i32,
+    /// Who: the token's subject, or "service:circulation" for what runs by
+    /// itself.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+    /// When it happened.
+    #[prost(message, optional, tag = "4")]
+    pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was told, which is later where it was noted offline.
+    #[prost(message, optional, tag = "5")]
+    pub recorded_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where; empty: nowhere, by itself.
+    #[prost(string, tag = "6")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// Why, or what was noted.
+    #[prost(string, tag = "7")]
+    pub comment: ::prost::alloc::string::String,
+    /// What was overridden.
+    #[prost(message, repeated, tag = "8")]
+    pub overridden_blocks: ::prost::alloc::vec::Vec<Block>,
+    /// The overdue fine that it incurred; unset where none.
+    #[prost(message, optional, tag = "9")]
+    pub overdue_fine: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The lost item fee that it incurred, where it was declared lost; unset
+    /// where none.
+    #[prost(message, optional, tag = "10")]
+    pub lost_item_fee: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The processing fee that it incurred, where it was declared lost; unset
+    /// where none.
+    #[prost(message, optional, tag = "11")]
+    pub processing_fee: ::core::option::Option<super::super::r#type::v1::Money>,
+}
+impl ::prost::Name for LoanActionRecord {
+    const NAME: &'static str = "LoanActionRecord";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.LoanActionRecord".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.LoanActionRecord".into()
+    }
+}
+/// Asks for a loan's history.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLoanActionsRequest {
+    /// The loan.
+    #[prost(string, tag = "1")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// How many at the most, 1 to 1,000; 0 means 100.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListLoanActionsRequest {
+    const NAME: &'static str = "ListLoanActionsRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListLoanActionsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListLoanActionsRequest".into()
+    }
+}
+/// A page of a loan's history.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListLoanActionsResponse {
+    /// What was done.
+    #[prost(message, repeated, tag = "1")]
+    pub actions: ::prost::alloc::vec::Vec<LoanActionRecord>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListLoanActionsResponse {
+    const NAME: &'static str = "ListLoanActionsResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.ListLoanActionsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.ListLoanActionsResponse".into()
+    }
+}
+/// A note.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddLoanCommentRequest {
+    /// The loan.
+    #[prost(string, tag = "1")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// Where it is noted.
+    #[prost(string, tag = "2")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// The note, 1 to 500 characters.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for AddLoanCommentRequest {
+    const NAME: &'static str = "AddLoanCommentRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.AddLoanCommentRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.AddLoanCommentRequest".into()
+    }
+}
+/// The note as kept.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AddLoanCommentResponse {
+    /// Its entry in the loan's history.
+    #[prost(message, optional, tag = "1")]
+    pub action: ::core::option::Option<LoanActionRecord>,
+}
+impl ::prost::Name for AddLoanCommentResponse {
+    const NAME: &'static str = "AddLoanCommentResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.AddLoanCommentResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.AddLoanCommentResponse".into()
+    }
+}
+/// Why one of many transactions was refused.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TransactionRefusal {
+    /// The reason, as the transaction's own RPC would give it.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// The same for people.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// What stands against it, where it was blocked.
+    #[prost(message, repeated, tag = "3")]
+    pub blocks: ::prost::alloc::vec::Vec<Block>,
+}
+impl ::prost::Name for TransactionRefusal {
+    const NAME: &'static str = "TransactionRefusal";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.TransactionRefusal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.TransactionRefusal".into()
+    }
+}
+/// A pile of items for one patron.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckOutBatchRequest {
+    /// The patron, by the barcode.
+    #[prost(string, tag = "1")]
+    pub patron_barcode: ::prost::alloc::string::String,
+    /// The items, by their barcodes, 1 to 100.
+    #[prost(string, repeated, tag = "2")]
+    pub item_barcodes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where.
+    #[prost(string, tag = "3")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// What is overridden for each of them; needs "circulation.loans.override".
+    #[prost(message, optional, tag = "4")]
+    pub r#override: ::core::option::Option<Override>,
+    /// A UUID for this pile.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The borrowing agreement that the patron accepted, by code and version, where
+    /// a policy needs one.
+    #[prost(string, tag = "6")]
+    pub accepted_agreement: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CheckOutBatchRequest {
+    const NAME: &'static str = "CheckOutBatchRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CheckOutBatchRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CheckOutBatchRequest".into()
+    }
+}
+/// What became of one item of a pile.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckOutOutcome {
+    /// The item's barcode as it was given.
+    #[prost(string, tag = "1")]
+    pub item_barcode: ::prost::alloc::string::String,
+    /// What was overridden.
+    #[prost(message, repeated, tag = "4")]
+    pub overridden_blocks: ::prost::alloc::vec::Vec<Block>,
+    /// One of the two.
+    #[prost(oneof = "check_out_outcome::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<check_out_outcome::Outcome>,
+}
+/// Nested message and enum types in `CheckOutOutcome`.
+pub mod check_out_outcome {
+    /// One of the two.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        /// The loan as made.
+        #[prost(message, tag = "2")]
+        Loan(super::Loan),
+        /// Why there is none.
+        #[prost(message, tag = "3")]
+        Refusal(super::TransactionRefusal),
+    }
+}
+impl ::prost::Name for CheckOutOutcome {
+    const NAME: &'static str = "CheckOutOutcome";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CheckOutOutcome".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CheckOutOutcome".into()
+    }
+}
+/// What became of a pile.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckOutBatchResponse {
+    /// One for each item, in the order given.
+    #[prost(message, repeated, tag = "1")]
+    pub outcomes: ::prost::alloc::vec::Vec<CheckOutOutcome>,
+    /// How old the knowledge from other services was.
+    #[prost(message, repeated, tag = "2")]
+    pub projection_ages: ::prost::alloc::vec::Vec<ProjectionAge>,
+}
+impl ::prost::Name for CheckOutBatchResponse {
+    const NAME: &'static str = "CheckOutBatchResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.CheckOutBatchResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.CheckOutBatchResponse".into()
+    }
+}
+/// An item lent while offline.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OfflineCheckOut {
+    /// The item, by its barcode.
+    #[prost(string, tag = "1")]
+    pub item_barcode: ::prost::alloc::string::String,
+    /// The patron, by the barcode.
+    #[prost(string, tag = "2")]
+    pub patron_barcode: ::prost::alloc::string::String,
+    /// The borrowing agreement that the patron accepted, by code and version, where
+    /// a policy needs one.
+    #[prost(string, tag = "3")]
+    pub accepted_agreement: ::prost::alloc::string::String,
+}
+impl ::prost::Name for OfflineCheckOut {
+    const NAME: &'static str = "OfflineCheckOut";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.OfflineCheckOut".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.OfflineCheckOut".into()
+    }
+}
+/// An item taken back while offline.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OfflineCheckIn {
+    /// The item, by its barcode.
+    #[prost(string, tag = "1")]
+    pub item_barcode: ::prost::alloc::string::String,
+}
+impl ::prost::Name for OfflineCheckIn {
+    const NAME: &'static str = "OfflineCheckIn";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.OfflineCheckIn".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.OfflineCheckIn".into()
+    }
+}
+/// A loan renewed while offline.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OfflineRenewal {
+    /// The item on loan, by its barcode.
+    #[prost(string, tag = "1")]
+    pub item_barcode: ::prost::alloc::string::String,
+}
+impl ::prost::Name for OfflineRenewal {
+    const NAME: &'static str = "OfflineRenewal";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.OfflineRenewal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.OfflineRenewal".into()
+    }
+}
+/// A transaction that was noted offline.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OfflineTransaction {
+    /// A UUID that the desk gave it then.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// When it happened, at most 30 days ago.
+    #[prost(message, optional, tag = "2")]
+    pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What happened.
+    #[prost(oneof = "offline_transaction::Transaction", tags = "3, 4, 5")]
+    pub transaction: ::core::option::Option<offline_transaction::Transaction>,
+}
+/// Nested message and enum types in `OfflineTransaction`.
+pub mod offline_transaction {
+    /// What happened.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Transaction {
+        /// An item was lent.
+        #[prost(message, tag = "3")]
+        CheckOut(super::OfflineCheckOut),
+        /// An item was taken back.
+        #[prost(message, tag = "4")]
+        CheckIn(super::OfflineCheckIn),
+        /// A loan was renewed.
+        #[prost(message, tag = "5")]
+        Renewal(super::OfflineRenewal),
+    }
+}
+impl ::prost::Name for OfflineTransaction {
+    const NAME: &'static str = "OfflineTransaction";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.OfflineTransaction".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.OfflineTransaction".into()
+    }
+}
+/// What a desk noted while offline.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UploadOfflineTransactionsRequest {
+    /// Where it all happened.
+    #[prost(string, tag = "1")]
+    pub service_point_id: ::prost::alloc::string::String,
+    /// What happened, in order, 1 to 1,000.
+    #[prost(message, repeated, tag = "2")]
+    pub transactions: ::prost::alloc::vec::Vec<OfflineTransaction>,
+    /// A UUID for this upload. It may differ when an upload is repeated: each
+    /// transaction is known by its own id.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for UploadOfflineTransactionsRequest {
+    const NAME: &'static str = "UploadOfflineTransactionsRequest";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.UploadOfflineTransactionsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.UploadOfflineTransactionsRequest".into()
+    }
+}
+/// What became of a transaction.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OfflineOutcome {
+    /// The transaction's id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why it was refused; unset where it was done.
+    #[prost(message, optional, tag = "2")]
+    pub refusal: ::core::option::Option<TransactionRefusal>,
+    /// The loan that it made, ended or renewed; empty where there is none, as for
+    /// an item used in house.
+    #[prost(string, tag = "3")]
+    pub loan_id: ::prost::alloc::string::String,
+    /// The item.
+    #[prost(string, tag = "4")]
+    pub item_id: ::prost::alloc::string::String,
+    /// The overdue fine that it incurred; unset where none.
+    #[prost(message, optional, tag = "5")]
+    pub overdue_fine: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What was overridden.
+    #[prost(message, repeated, tag = "6")]
+    pub overridden_blocks: ::prost::alloc::vec::Vec<Block>,
+    /// The loan that ended because the item was lent offline; empty where none.
+    #[prost(string, tag = "7")]
+    pub ended_loan_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for OfflineOutcome {
+    const NAME: &'static str = "OfflineOutcome";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.OfflineOutcome".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.OfflineOutcome".into()
+    }
+}
+/// What became of an upload.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UploadOfflineTransactionsResponse {
+    /// One for each transaction, in the order given.
+    #[prost(message, repeated, tag = "1")]
+    pub outcomes: ::prost::alloc::vec::Vec<OfflineOutcome>,
+}
+impl ::prost::Name for UploadOfflineTransactionsResponse {
+    const NAME: &'static str = "UploadOfflineTransactionsResponse";
+    const PACKAGE: &'static str = "carrel.circulation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.circulation.v1.UploadOfflineTransactionsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.circulation.v1.UploadOfflineTransactionsResponse".into()
+    }
+}
+/// Generated client implementations.
+pub mod loan_action_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Claims, losses, due dates and the history of loans. Nobody does any of it
+    /// on their own account (OWN_ACCOUNT, PERMISSION_DENIED). All that name a loan
+    /// and a service point answer LOAN_NOT_FOUND, SERVICE_POINT_NOT_FOUND
+    /// (NOT_FOUND) and LOAN_CLOSED (FAILED_PRECONDITION).
+    #[derive(Debug, Clone)]
+    pub struct LoanActionServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> LoanActionServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LoanActionServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LoanActionServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Notes that the patron says that the item was brought back. Until that is
+        /// settled the loan does not age, and counts neither as overdue nor as lost.
+        /// A claim ends when the item is found (CheckIn), by MarkMissing or by
+        /// DeclareLost. A loan whose item is lost may be claimed, too.
+        ///
+        /// Errors: ALREADY_CLAIMED_RETURNED (FAILED_PRECONDITION).
+        pub async fn claim_returned(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ClaimReturnedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ClaimReturnedResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanActionService/ClaimReturned",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanActionService",
+                        "ClaimReturned",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a claim in the patron's favour, without the item: the loan is closed,
+        /// the item is missing, nothing is owed, and what was charged for a loss is
+        /// given back.
+        ///
+        /// Errors: NOT_CLAIMED_RETURNED (FAILED_PRECONDITION).
+        pub async fn mark_missing(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MarkMissingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MarkMissingResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanActionService/MarkMissing",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanActionService",
+                        "MarkMissing",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Notes that the patron says that the item is lost, or that a claim to have
+        /// returned it was not believed. The lost item policy says what is owed; the
+        /// overdue fine runs until now, or until the claim, unless its policy forgives
+        /// it. Where the item was lost before the claim, it is the same loss, and its
+        /// fees are not charged again.
+        ///
+        /// Errors: ALREADY_LOST (FAILED_PRECONDITION), also where it was aged to lost.
+        pub async fn declare_lost(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeclareLostRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeclareLostResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanActionService/DeclareLost",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanActionService",
+                        "DeclareLost",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes when a loan is due. What was overdue is not any more, and owes
+        /// nothing for the time before: the new date counts as if it had been given
+        /// at first.
+        ///
+        /// Errors: DUE_DATE_NOT_IN_FUTURE (INVALID_ARGUMENT); LOAN_LOST,
+        /// LOAN_CLAIMED_RETURNED (FAILED_PRECONDITION).
+        pub async fn change_due_date(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeDueDateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeDueDateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanActionService/ChangeDueDate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanActionService",
+                        "ChangeDueDate",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Shows which loans a ChangeDueDates with this selection would change: how
+        /// many, a page of them, and a fingerprint to commit with.
+        ///
+        /// Errors: TOO_MANY_LOANS (FAILED_PRECONDITION) where more than 100,000 loans
+        /// are selected; SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        pub async fn preview_due_date_change(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PreviewDueDateChangeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewDueDateChangeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanActionService/PreviewDueDateChange",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanActionService",
+                        "PreviewDueDateChange",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes when many loans are due, in batches: each loan once, also where
+        /// the call or the service is cut off. What is not done when the call answers
+        /// is done by itself; GetDueDateChange tells how far it is. A loan that was
+        /// closed, lost or claimed meanwhile is left as it is, with the reason.
+        ///
+        /// Errors: LOANS_CHANGED (ABORTED) where the selection is not any more what
+        /// the preview showed; DUE_DATE_NOT_IN_FUTURE (INVALID_ARGUMENT);
+        /// TOO_MANY_LOANS (FAILED_PRECONDITION); SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        pub async fn change_due_dates(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeDueDatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeDueDatesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanActionService/ChangeDueDates",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanActionService",
+                        "ChangeDueDates",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells how far a change of many due dates is.
+        ///
+        /// Errors: DUE_DATE_CHANGE_NOT_FOUND (NOT_FOUND).
+        pub async fn get_due_date_change(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetDueDateChangeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDueDateChangeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanActionService/GetDueDateChange",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanActionService",
+                        "GetDueDateChange",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists what was done to a loan, in the order in which it was told. Errors:
+        /// LOAN_NOT_FOUND (NOT_FOUND).
+        pub async fn list_loan_actions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLoanActionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLoanActionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanActionService/ListLoanActions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanActionService",
+                        "ListLoanActions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Adds a note of staff to a loan's history. The loan may have ended.
+        pub async fn add_loan_comment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddLoanCommentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddLoanCommentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanActionService/AddLoanComment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanActionService",
+                        "AddLoanComment",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod loan_action_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LoanActionServiceServer.
+    #[async_trait]
+    pub trait LoanActionService: std::marker::Send + std::marker::Sync + 'static {
+        /// Notes that the patron says that the item was brought back. Until that is
+        /// settled the loan does not age, and counts neither as overdue nor as lost.
+        /// A claim ends when the item is found (CheckIn), by MarkMissing or by
+        /// DeclareLost. A loan whose item is lost may be claimed, too.
+        ///
+        /// Errors: ALREADY_CLAIMED_RETURNED (FAILED_PRECONDITION).
+        async fn claim_returned(
+            &self,
+            request: tonic::Request<super::ClaimReturnedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ClaimReturnedResponse>,
+            tonic::Status,
+        >;
+        /// Ends a claim in the patron's favour, without the item: the loan is closed,
+        /// the item is missing, nothing is owed, and what was charged for a loss is
+        /// given back.
+        ///
+        /// Errors: NOT_CLAIMED_RETURNED (FAILED_PRECONDITION).
+        async fn mark_missing(
+            &self,
+            request: tonic::Request<super::MarkMissingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MarkMissingResponse>,
+            tonic::Status,
+        >;
+        /// Notes that the patron says that the item is lost, or that a claim to have
+        /// returned it was not believed. The lost item policy says what is owed; the
+        /// overdue fine runs until now, or until the claim, unless its policy forgives
+        /// it. Where the item was lost before the claim, it is the same loss, and its
+        /// fees are not charged again.
+        ///
+        /// Errors: ALREADY_LOST (FAILED_PRECONDITION), also where it was aged to lost.
+        async fn declare_lost(
+            &self,
+            request: tonic::Request<super::DeclareLostRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeclareLostResponse>,
+            tonic::Status,
+        >;
+        /// Changes when a loan is due. What was overdue is not any more, and owes
+        /// nothing for the time before: the new date counts as if it had been given
+        /// at first.
+        ///
+        /// Errors: DUE_DATE_NOT_IN_FUTURE (INVALID_ARGUMENT); LOAN_LOST,
+        /// LOAN_CLAIMED_RETURNED (FAILED_PRECONDITION).
+        async fn change_due_date(
+            &self,
+            request: tonic::Request<super::ChangeDueDateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeDueDateResponse>,
+            tonic::Status,
+        >;
+        /// Shows which loans a ChangeDueDates with this selection would change: how
+        /// many, a page of them, and a fingerprint to commit with.
+        ///
+        /// Errors: TOO_MANY_LOANS (FAILED_PRECONDITION) where more than 100,000 loans
+        /// are selected; SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        async fn preview_due_date_change(
+            &self,
+            request: tonic::Request<super::PreviewDueDateChangeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewDueDateChangeResponse>,
+            tonic::Status,
+        >;
+        /// Changes when many loans are due, in batches: each loan once, also where
+        /// the call or the service is cut off. What is not done when the call answers
+        /// is done by itself; GetDueDateChange tells how far it is. A loan that was
+        /// closed, lost or claimed meanwhile is left as it is, with the reason.
+        ///
+        /// Errors: LOANS_CHANGED (ABORTED) where the selection is not any more what
+        /// the preview showed; DUE_DATE_NOT_IN_FUTURE (INVALID_ARGUMENT);
+        /// TOO_MANY_LOANS (FAILED_PRECONDITION); SERVICE_POINT_NOT_FOUND (NOT_FOUND).
+        async fn change_due_dates(
+            &self,
+            request: tonic::Request<super::ChangeDueDatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeDueDatesResponse>,
+            tonic::Status,
+        >;
+        /// Tells how far a change of many due dates is.
+        ///
+        /// Errors: DUE_DATE_CHANGE_NOT_FOUND (NOT_FOUND).
+        async fn get_due_date_change(
+            &self,
+            request: tonic::Request<super::GetDueDateChangeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDueDateChangeResponse>,
+            tonic::Status,
+        >;
+        /// Lists what was done to a loan, in the order in which it was told. Errors:
+        /// LOAN_NOT_FOUND (NOT_FOUND).
+        async fn list_loan_actions(
+            &self,
+            request: tonic::Request<super::ListLoanActionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLoanActionsResponse>,
+            tonic::Status,
+        >;
+        /// Adds a note of staff to a loan's history. The loan may have ended.
+        async fn add_loan_comment(
+            &self,
+            request: tonic::Request<super::AddLoanCommentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddLoanCommentResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Claims, losses, due dates and the history of loans. Nobody does any of it
+    /// on their own account (OWN_ACCOUNT, PERMISSION_DENIED). All that name a loan
+    /// and a service point answer LOAN_NOT_FOUND, SERVICE_POINT_NOT_FOUND
+    /// (NOT_FOUND) and LOAN_CLOSED (FAILED_PRECONDITION).
+    #[derive(Debug)]
+    pub struct LoanActionServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LoanActionServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LoanActionServiceServer<T>
+    where
+        T: LoanActionService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.circulation.v1.LoanActionService/ClaimReturned" => {
+                    #[allow(non_camel_case_types)]
+                    struct ClaimReturnedSvc<T: LoanActionService>(pub Arc<T>);
+                    impl<
+                        T: LoanActionService,
+                    > tonic::server::UnaryService<super::ClaimReturnedRequest>
+                    for ClaimReturnedSvc<T> {
+                        type Response = super::ClaimReturnedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ClaimReturnedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanActionService>::claim_returned(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ClaimReturnedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.LoanActionService/MarkMissing" => {
+                    #[allow(non_camel_case_types)]
+                    struct MarkMissingSvc<T: LoanActionService>(pub Arc<T>);
+                    impl<
+                        T: LoanActionService,
+                    > tonic::server::UnaryService<super::MarkMissingRequest>
+                    for MarkMissingSvc<T> {
+                        type Response = super::MarkMissingResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MarkMissingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanActionService>::mark_missing(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MarkMissingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.LoanActionService/DeclareLost" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeclareLostSvc<T: LoanActionService>(pub Arc<T>);
+                    impl<
+                        T: LoanActionService,
+                    > tonic::server::UnaryService<super::DeclareLostRequest>
+                    for DeclareLostSvc<T> {
+                        type Response = super::DeclareLostResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeclareLostRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanActionService>::declare_lost(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeclareLostSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.LoanActionService/ChangeDueDate" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeDueDateSvc<T: LoanActionService>(pub Arc<T>);
+                    impl<
+                        T: LoanActionService,
+                    > tonic::server::UnaryService<super::ChangeDueDateRequest>
+                    for ChangeDueDateSvc<T> {
+                        type Response = super::ChangeDueDateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeDueDateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanActionService>::change_due_date(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeDueDateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.LoanActionService/PreviewDueDateChange" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewDueDateChangeSvc<T: LoanActionService>(pub Arc<T>);
+                    impl<
+                        T: LoanActionService,
+                    > tonic::server::UnaryService<super::PreviewDueDateChangeRequest>
+                    for PreviewDueDateChangeSvc<T> {
+                        type Response = super::PreviewDueDateChangeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PreviewDueDateChangeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanActionService>::preview_due_date_change(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewDueDateChangeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.LoanActionService/ChangeDueDates" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeDueDatesSvc<T: LoanActionService>(pub Arc<T>);
+                    impl<
+                        T: LoanActionService,
+                    > tonic::server::UnaryService<super::ChangeDueDatesRequest>
+                    for ChangeDueDatesSvc<T> {
+                        type Response = super::ChangeDueDatesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeDueDatesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanActionService>::change_due_dates(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeDueDatesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.LoanActionService/GetDueDateChange" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetDueDateChangeSvc<T: LoanActionService>(pub Arc<T>);
+                    impl<
+                        T: LoanActionService,
+                    > tonic::server::UnaryService<super::GetDueDateChangeRequest>
+                    for GetDueDateChangeSvc<T> {
+                        type Response = super::GetDueDateChangeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDueDateChangeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanActionService>::get_due_date_change(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetDueDateChangeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.LoanActionService/ListLoanActions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLoanActionsSvc<T: LoanActionService>(pub Arc<T>);
+                    impl<
+                        T: LoanActionService,
+                    > tonic::server::UnaryService<super::ListLoanActionsRequest>
+                    for ListLoanActionsSvc<T> {
+                        type Response = super::ListLoanActionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLoanActionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanActionService>::list_loan_actions(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLoanActionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.LoanActionService/AddLoanComment" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddLoanCommentSvc<T: LoanActionService>(pub Arc<T>);
+                    impl<
+                        T: LoanActionService,
+                    > tonic::server::UnaryService<super::AddLoanCommentRequest>
+                    for AddLoanCommentSvc<T> {
+                        type Response = super::AddLoanCommentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddLoanCommentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanActionService>::add_loan_comment(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddLoanCommentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LoanActionServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.circulation.v1.LoanActionService";
+    impl<T> tonic::server::NamedService for LoanActionServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Generated client implementations.
+pub mod loan_batch_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Many transactions at once, each with its own outcome.
+    #[derive(Debug, Clone)]
+    pub struct LoanBatchServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> LoanBatchServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LoanBatchServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LoanBatchServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lends a pile of items to one patron, one after the other, in the order
+        /// given, so that limits hold. What is refused does not stop the rest. The
+        /// same request again answers the same for what was lent, and tries again
+        /// what was refused.
+        ///
+        /// Errors for the whole pile: those of CheckOut that are not about an item.
+        pub async fn check_out_batch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckOutBatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckOutBatchResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanBatchService/CheckOutBatch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanBatchService",
+                        "CheckOutBatch",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes in what a desk noted while it could not reach circulation, strictly
+        /// in the order given; one that cannot be done stops none after it. Each is
+        /// known by its own id at its service point, whoever uploads it: uploaded
+        /// again, what was done answers the same and is not done twice, and what was
+        /// refused is tried again.
+        ///
+        /// What has happened has happened: blocks do not stop a check-out or renewal
+        /// but are kept with it as overridden ("offline upload"); only what staff
+        /// could not override either is refused. Where our books still have the item
+        /// on loan when it was lent offline, that loan ends as returned at that
+        /// moment, with what is owed for it.
+        ///
+        /// Needs "circulation.loans.backdate" and "circulation.loans.override", too.
+        /// Errors for the whole upload: SERVICE_POINT_NOT_FOUND (NOT_FOUND);
+        /// BACKDATING_DENIED, OVERRIDE_DENIED (PERMISSION_DENIED).
+        pub async fn upload_offline_transactions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UploadOfflineTransactionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UploadOfflineTransactionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.circulation.v1.LoanBatchService/UploadOfflineTransactions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.circulation.v1.LoanBatchService",
+                        "UploadOfflineTransactions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod loan_batch_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LoanBatchServiceServer.
+    #[async_trait]
+    pub trait LoanBatchService: std::marker::Send + std::marker::Sync + 'static {
+        /// Lends a pile of items to one patron, one after the other, in the order
+        /// given, so that limits hold. What is refused does not stop the rest. The
+        /// same request again answers the same for what was lent, and tries again
+        /// what was refused.
+        ///
+        /// Errors for the whole pile: those of CheckOut that are not about an item.
+        async fn check_out_batch(
+            &self,
+            request: tonic::Request<super::CheckOutBatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckOutBatchResponse>,
+            tonic::Status,
+        >;
+        /// Takes in what a desk noted while it could not reach circulation, strictly
+        /// in the order given; one that cannot be done stops none after it. Each is
+        /// known by its own id at its service point, whoever uploads it: uploaded
+        /// again, what was done answers the same and is not done twice, and what was
+        /// refused is tried again.
+        ///
+        /// What has happened has happened: blocks do not stop a check-out or renewal
+        /// but are kept with it as overridden ("offline upload"); only what staff
+        /// could not override either is refused. Where our books still have the item
+        /// on loan when it was lent offline, that loan ends as returned at that
+        /// moment, with what is owed for it.
+        ///
+        /// Needs "circulation.loans.backdate" and "circulation.loans.override", too.
+        /// Errors for the whole upload: SERVICE_POINT_NOT_FOUND (NOT_FOUND);
+        /// BACKDATING_DENIED, OVERRIDE_DENIED (PERMISSION_DENIED).
+        async fn upload_offline_transactions(
+            &self,
+            request: tonic::Request<super::UploadOfflineTransactionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UploadOfflineTransactionsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Many transactions at once, each with its own outcome.
+    #[derive(Debug)]
+    pub struct LoanBatchServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LoanBatchServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LoanBatchServiceServer<T>
+    where
+        T: LoanBatchService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.circulation.v1.LoanBatchService/CheckOutBatch" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckOutBatchSvc<T: LoanBatchService>(pub Arc<T>);
+                    impl<
+                        T: LoanBatchService,
+                    > tonic::server::UnaryService<super::CheckOutBatchRequest>
+                    for CheckOutBatchSvc<T> {
+                        type Response = super::CheckOutBatchResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckOutBatchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanBatchService>::check_out_batch(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckOutBatchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.circulation.v1.LoanBatchService/UploadOfflineTransactions" => {
+                    #[allow(non_camel_case_types)]
+                    struct UploadOfflineTransactionsSvc<T: LoanBatchService>(pub Arc<T>);
+                    impl<
+                        T: LoanBatchService,
+                    > tonic::server::UnaryService<
+                        super::UploadOfflineTransactionsRequest,
+                    > for UploadOfflineTransactionsSvc<T> {
+                        type Response = super::UploadOfflineTransactionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::UploadOfflineTransactionsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoanBatchService>::upload_offline_transactions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UploadOfflineTransactionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LoanBatchServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.circulation.v1.LoanBatchService";
+    impl<T> tonic::server::NamedService for LoanBatchServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
     }
 }
 /// Who wants to do what, and where.
@@ -6734,6 +9190,13 @@ pub struct LoanPolicy {
     /// hours where `period` is, else in days or longer.
     #[prost(message, optional, tag = "25")]
     pub minimum_period: ::core::option::Option<Period>,
+    /// Whether loans renew themselves shortly before they are due, where nothing
+    /// stands against it.
+    #[prost(bool, tag = "30")]
+    pub renew_automatically: bool,
+    /// How long before it is due a loan renews itself; unset means a day.
+    #[prost(message, optional, tag = "31")]
+    pub renew_automatically_before: ::core::option::Option<Period>,
 }
 impl ::prost::Name for LoanPolicy {
     const NAME: &'static str = "LoanPolicy";

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::loan::event;
 use crate::loan::fine::lost_fees;
 use crate::loan::model::{Loss, LossCause};
+use crate::loan::{event, unattended};
 use crate::period::second_of;
 use crate::{Circulation, first_id, privacy, request};
 
@@ -102,6 +102,8 @@ pub async fn run(circulation: &Circulation) -> Result<Aged, Error> {
 }
 
 async fn go_through(circulation: &Circulation, run_id: Option<Uuid>) -> Result<Aged, Error> {
+    // What renews itself in time does not become overdue.
+    unattended::run(circulation).await?;
     let mut aged = Aged::default();
     for step in STEPS {
         loop {
@@ -151,7 +153,8 @@ pub async fn run_until(circulation: Circulation, shutdown: CancellationToken) {
         let now = circulation.clock.now();
         let outcome = async {
             let pool = circulation.database.pool();
-            if store::is_anything_due(pool, second_of(now)).await?
+            if unattended::is_anything_due(&circulation, now).await?
+                || store::is_anything_due(pool, second_of(now)).await?
                 || request::ageing::is_anything_due(pool, now).await?
                 || privacy::is_anything_due(pool, now).await?
             {

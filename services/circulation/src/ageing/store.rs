@@ -83,7 +83,7 @@ pub(crate) async fn finish_run(
 pub(crate) async fn is_anything_due(pool: &PgPool, now: Timestamp) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select exists (
-             select from loan where checked_in_at is null and overdue_since is null and claimed_returned_at is null and due_at < $1
+             select from loan where checked_in_at is null and overdue_since is null and loss_id is null and claimed_returned_at is null and due_at < $1
          ) or exists (
              select from loan
              where checked_in_at is null and loss_id is null and claimed_returned_at is null
@@ -105,7 +105,7 @@ pub(crate) async fn take_overdue(
     let ids = sqlx::query_scalar!(
         "select loan.id
          from loan join item_circulation item on item.item_id = loan.item_id and item.open_loan_id = loan.id
-         where checked_in_at is null and overdue_since is null and claimed_returned_at is null and due_at < $1
+         where checked_in_at is null and overdue_since is null and loss_id is null and claimed_returned_at is null and due_at < $1
          order by due_at limit $2
          for update of item, loan skip locked",
         now.to_sqlx() as _,

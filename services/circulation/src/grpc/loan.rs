@@ -3,16 +3,16 @@
 use carrel_proto::circulation::v1::loan_service_server::LoanService;
 use carrel_proto::circulation::v1::{
     Block, CheckInRequest, CheckInResponse, CheckOutRequest, CheckOutResponse, CirculationItem,
-    GetLoanRequest, GetLoanResponse, ListItemAvailabilitiesRequest, ListItemAvailabilitiesResponse,
-    ListLoansRequest, ListLoansResponse, Override as WireOverride, ProjectionAge, RenewRequest,
-    RenewResponse, RunAgeingRequest, RunAgeingResponse, renew_request,
+    ClaimedReturnedResolution, GetLoanRequest, GetLoanResponse, ListItemAvailabilitiesRequest,
+    ListItemAvailabilitiesResponse, ListLoansRequest, ListLoansResponse, Override as WireOverride,
+    ProjectionAge, RenewRequest, RenewResponse, RunAgeingRequest, RunAgeingResponse, renew_request,
 };
 use carrel_runtime::{Call, Refusal, page, wire};
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{LARGEST_PAGE, PAGE};
+use super::{LARGEST_PAGE, PAGE, unspecified};
 use crate::error::Error;
 use crate::loan::block::{OverriddenBlock, Override};
 use crate::loan::{self, CheckIn, CheckOut, Renew};
@@ -69,6 +69,7 @@ impl LoanService for LoanRpcs {
             item_barcode: wire::barcode("item_barcode", &request.item_barcode)?.to_owned(),
             service_point_id: wire::id("service_point_id", &request.service_point_id)?,
             occurred_at: occurred_at(request.occurred_at.as_ref())?,
+            found_by_library: found_by_library(request.claimed_returned_resolution)?,
         };
         let taken = loan::check_in(&self.0, &call, &key, &asked).await?;
         let parts_to_check = equipment::kit_to_check(&self.0, taken.item_id).await?;
@@ -108,6 +109,7 @@ impl LoanService for LoanRpcs {
             loan_id,
             item_barcode,
             service_point_id: wire::id("service_point_id", &request.service_point_id)?,
+            occurred_at: None,
             overriding: overriding(request.r#override)?,
         };
         let renewed = loan::renew(&self.0, &call, &key, &asked).await?;
@@ -217,6 +219,13 @@ fn text(id: Option<Uuid>) -> String {
 
 fn occurred_at(at: Option<&prost_types::Timestamp>) -> Result<Option<Timestamp>, Refusal> {
     at.map(|at| wire::timestamp("occurred_at", at)).transpose()
+}
+
+fn found_by_library(resolution: i32) -> Result<bool, Refusal> {
+    match ClaimedReturnedResolution::try_from(resolution) {
+        Ok(resolution) => Ok(resolution == ClaimedReturnedResolution::FoundByLibrary),
+        Err(_) => Err(unspecified("claimed_returned_resolution")),
+    }
 }
 
 pub(super) fn overriding(given: Option<WireOverride>) -> Result<Option<Override>, Error> {

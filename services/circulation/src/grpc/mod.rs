@@ -2,6 +2,8 @@
 
 mod equipment;
 mod loan;
+mod loan_action;
+mod loan_batch;
 mod patron_block;
 mod policy;
 mod privacy;
@@ -19,6 +21,8 @@ use crate::period::{Period, PeriodUnit};
 
 pub use equipment::EquipmentRpcs;
 pub use loan::LoanRpcs;
+pub use loan_action::LoanActionRpcs;
+pub use loan_batch::LoanBatchRpcs;
 pub use patron_block::PatronBlockRpcs;
 pub use policy::PolicyRpcs;
 pub use privacy::PrivacyRpcs;

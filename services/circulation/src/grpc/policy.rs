@@ -397,6 +397,11 @@ fn loan_terms(given: &WireLoan) -> Result<LoanTerms, Refusal> {
         reborrow_after: other_period("reborrow_after", given.reborrow_after.as_ref())?,
         agreement: wire::text("loan_policy.agreement", &given.agreement, 0, 80)?.to_owned(),
         minimum_period: other_period("minimum_period", given.minimum_period.as_ref())?,
+        renew_automatically: given.renew_automatically,
+        renew_automatically_before: optional_period(
+            "loan_policy.renew_automatically_before",
+            given.renew_automatically_before.as_ref(),
+        )?,
     })
 }
 
@@ -509,6 +514,8 @@ fn to_loan_policy(policy: Policy<LoanTerms>) -> WireLoan {
         reborrow_after: terms.reborrow_after.map(to_period),
         agreement: terms.agreement,
         minimum_period: terms.minimum_period.map(to_period),
+        renew_automatically: terms.renew_automatically,
+        renew_automatically_before: terms.renew_automatically_before.map(to_period),
     }
 }
 

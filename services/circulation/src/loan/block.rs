@@ -366,7 +366,7 @@ pub fn renewal_blocks(
     if is_lost {
         blocks.push(Block::beyond_staff(
             "ITEM_STATUS",
-            "the item was aged to lost",
+            "the item is lost, or claimed returned",
         ));
     }
     if renewal_count >= terms.renewals_allowed {

@@ -10,10 +10,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::ledger::{self, ActionRecord, CheckInRecord, InHouseFacts};
-use super::model::{Loan, moment};
+use super::model::{Loan, LossCause, moment};
 use super::store::ItemAtDesk;
 use super::{
-    calendar_of, event, fine, item_not_found, nobody_for_themselves, permit, reborrow, store, tell,
+    calendar_of, claim, event, fine, item_not_found, nobody_for_themselves, permit, reborrow,
+    store, tell,
 };
 use crate::error::Error;
 use crate::known::LoanPolicies;
@@ -33,6 +34,9 @@ pub struct CheckIn {
     pub service_point_id: Uuid,
     /// When, if not now.
     pub occurred_at: Option<Timestamp>,
+    /// Where the patron claimed to have returned it: whether it was in the
+    /// library all the time.
+    pub found_by_library: bool,
 }
 
 /// An item as taken back.
@@ -335,7 +339,12 @@ async fn end_loan(
         .await?;
     let calendar = calendar_of(circulation, transaction, &before).await?;
 
-    let fine = fine_on_return(&before, &policies, at, &calendar)?;
+    let never_gone = before.claimed_returned_at.is_some() && request.found_by_library;
+    let fine = if never_gone {
+        None
+    } else {
+        fine_on_return(&before, &policies, at, &calendar)?
+    };
     let mut loan = before.clone();
     loan.fine(fine)?;
     loan.check_in(at, request.service_point_id);
@@ -356,7 +365,11 @@ async fn end_loan(
     }
     let mut events = vec![event::loan_changed(&loan, at)];
     if let Some(loss) = before.loss {
-        let refund = fine::refund(&policies.lost_item.terms, loss.at, at, &calendar);
+        let refund = if never_gone {
+            claim::EVERYTHING
+        } else {
+            fine::refund(&policies.lost_item.terms, loss.at, at, &calendar)
+        };
         events.push(event::lost_item_returned(loss.id, &loan, refund, at));
     }
     if let Some(fine) = fine {
@@ -389,6 +402,8 @@ fn fine_on_return(
 ) -> Result<Option<Money>, Error> {
     let terms = &policies.overdue_fine.terms;
     let ended_at = match loan.loss {
+        // The declaration settled it.
+        Some(loss) if loss.cause == LossCause::Declared => return Ok(None),
         Some(loss) if returned_at > loss.at => {
             if terms.forgive_when_lost {
                 return Ok(None);

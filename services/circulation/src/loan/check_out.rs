@@ -14,8 +14,8 @@ use super::ledger::{self, ActionRecord};
 use super::model::{Facts, Loan, kinds, moment};
 use super::store::{self, AtCheckOut, CheckOutFacts, Desk, ItemAtDesk, PatronAtDesk};
 use super::{
-    calendar, comment, due_date, event, item_not_found, nobody_for_themselves, patron_not_found,
-    permit,
+    action_store, calendar, comment, due_date, event, item_not_found, nobody_for_themselves,
+    patron_not_found, permit,
 };
 use crate::error::Error;
 use crate::known::LoanPolicies;
@@ -155,6 +155,13 @@ async fn lend(
     nobody_for_themselves(call, patron.patron_id)?;
     if item.open_loan_id.is_some() {
         return Err(Error::ItemAlreadyOnLoan);
+    }
+    if request.occurred_at.is_some() {
+        // What is told afterwards must not overlap what came before it.
+        let returned_at = action_store::last_returned_at(transaction, item.item_id).await?;
+        if returned_at.is_some_and(|returned_at| at < returned_at) {
+            return Err(Error::OccurredBeforeCheckIn);
+        }
     }
 
     let known = &circulation.known;

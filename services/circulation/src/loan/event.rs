@@ -7,6 +7,7 @@ use carrel_runtime::wire::to_timestamp;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::block::Block;
 use super::check_in::Slip;
 use super::fine::{LostFees, Refund};
 use super::model::{Facts, Loan, LossCause};
@@ -182,6 +183,33 @@ pub(crate) fn loan_anonymised(loan_id: Uuid, revision: i64, at: Timestamp) -> Ne
         revision,
     };
     NewEvent::of(loan_id, &message, at)
+}
+
+/// An item was declared lost. `None` where the loan was not.
+pub(crate) fn declared_lost(loan: &Loan, fees: LostFees) -> Option<NewEvent> {
+    let loss = loan.loss?;
+    let message = wire::ItemDeclaredLost {
+        loss_id: loss.id.to_string(),
+        loan_id: loan.id.to_string(),
+        item_id: loan.item_id.to_string(),
+        patron_id: text(loan.patron_id),
+        lost_item_fee: fees.lost_item_fee.map(Into::into),
+        processing_fee: fees.processing_fee.map(Into::into),
+        library_code: loan.facts.library_code.clone(),
+        institution_code: loan.facts.institution_code.clone(),
+        declared_lost_at: Some(to_timestamp(loss.at)),
+        actual_cost_to_be_set: fees.actual_cost_to_be_set,
+    };
+    Some(NewEvent::of(loan.id, &message, loss.at))
+}
+
+/// A loan that renews itself was not renewed.
+pub(crate) fn renewal_failed(loan: &Loan, blocks: Vec<Block>, at: Timestamp) -> NewEvent {
+    let message = wire::LoanRenewalFailed {
+        loan: Some(loan.clone().into()),
+        blocks: blocks.into_iter().map(Into::into).collect(),
+    };
+    NewEvent::of(loan.id, &message, at)
 }
 
 /// A lost item came back.

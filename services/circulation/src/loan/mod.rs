@@ -1,18 +1,28 @@
-//! Loans, as the desk does them: check-out, check-in, renewal. Each is one
+//! Loans, as the desk does them: check-out, check-in, renewal; claims, losses
+//! and due dates; many at once, offline and by themselves. Each is one
 //! transaction in this service's own database and calls nobody. Only an item
 //! or patron that was never heard of is asked for, once and before.
 
+mod action;
+mod action_store;
+mod automatic_renewal;
+mod batch;
 pub mod block;
 mod check_in;
 mod check_out;
+mod claim;
+mod due_change;
 pub mod due_date;
 pub(crate) mod event;
 pub mod fine;
 pub(crate) mod ledger;
+mod lost;
 pub mod model;
+mod offline;
 pub(crate) mod reborrow;
 mod renewal;
 pub(crate) mod store;
+pub mod unattended;
 
 use std::sync::Arc;
 
@@ -32,8 +42,17 @@ use block::{Action, Block, Override};
 use model::Loan;
 use store::Desk;
 
+pub use action::{Action as StaffAction, ActionEntry, add_comment, list_actions};
+pub use batch::{CheckOutBatch, check_out_batch};
 pub use check_in::{CheckIn, CheckedIn, Slip, check_in};
 pub use check_out::{CheckOut, CheckedOut, check_out};
+pub use claim::{claim_returned, mark_missing};
+pub use due_change::{
+    ChangeDueDates, DueDateChange, Filter, MOST_LOANS, Preview, Selection, change_due_date,
+    change_due_dates, get_due_date_change, preview_due_date_change,
+};
+pub use lost::{DeclaredLost, declare_lost};
+pub use offline::{OfflineDone, OfflineTransaction, OfflineWhat, upload_offline_transactions};
 pub use renewal::{Renew, Renewed, renew};
 
 const OVERRIDE: &str = "circulation.loans.override";

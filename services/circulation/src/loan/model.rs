@@ -242,6 +242,41 @@ impl Loan {
         self.revision += 1;
     }
 
+    /// Notes that the patron says that it was brought back.
+    pub fn claim_returned(&mut self, at: Timestamp) {
+        self.action = LoanAction::ClaimedReturned;
+        self.claimed_returned_at = Some(at);
+        self.revision += 1;
+    }
+
+    /// Ends it without its item, which was claimed to have been brought back.
+    pub fn mark_missing(&mut self, at: Timestamp, service_point_id: Uuid) {
+        self.check_in(at, service_point_id);
+        self.action = LoanAction::MarkedMissing;
+    }
+
+    /// Notes that the patron says that it is lost. One that was lost before it
+    /// was claimed returned keeps its loss, and so its charges.
+    pub fn declare_lost(&mut self, loss: Loss, fees: LostFees) {
+        self.action = LoanAction::DeclaredLost;
+        self.claimed_returned_at = None;
+        self.loss = Some(Loss {
+            cause: LossCause::Declared,
+            ..self.loss.unwrap_or(loss)
+        });
+        self.expected_charges += fees.charges();
+        self.revision += 1;
+    }
+
+    /// Makes it due at another instant.
+    pub fn change_due_date(&mut self, due_at: Timestamp, lost_due_at: Option<Timestamp>) {
+        self.action = LoanAction::DueDateChanged;
+        self.due_at = due_at;
+        self.lost_due_at = lost_due_at;
+        self.overdue_since = None;
+        self.revision += 1;
+    }
+
     /// Notes a fine.
     ///
     /// # Errors

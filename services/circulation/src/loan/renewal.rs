@@ -2,6 +2,7 @@
 
 use carrel_database::{Claim, RequestKey, claim, transact};
 use carrel_money::Money;
+use carrel_outbox::NewEvent;
 use carrel_runtime::Call;
 use jiff::Timestamp;
 use sqlx::PgConnection;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::block::{self, OverriddenBlock, Override};
 use super::ledger::{self, ActionRecord};
-use super::model::Loan;
+use super::model::{Loan, moment};
 use super::{
     calendar_of, comment, due_date, event, fine, nobody_for_themselves, patron_not_found, permit,
     store, tell,
@@ -28,6 +29,8 @@ pub struct Renew {
     pub item_barcode: Option<String>,
     /// Where.
     pub service_point_id: Uuid,
+    /// When, if not now.
+    pub occurred_at: Option<Timestamp>,
     /// What is overridden.
     pub overriding: Option<Override>,
 }
@@ -108,7 +111,13 @@ async fn lend_longer(
         store::lock_for_renewal(transaction, request.loan_id, barcode, point)
             .await?
             .ok_or(Error::ServicePointNotFound)?;
-    permit(call, &desk, None, request.overriding.as_ref())?;
+    permit(
+        call,
+        &desk,
+        request.occurred_at,
+        request.overriding.as_ref(),
+    )?;
+    let at = moment(request.occurred_at, now)?;
     let loan_id = request
         .loan_id
         .or(open_loan_id)
@@ -120,9 +129,47 @@ async fn lend_longer(
         Some(patron_id) if before.is_open() => patron_id,
         _ => return Err(Error::LoanClosed),
     };
-    if request.overriding.is_some() {
+    if request.overriding.is_some() || request.occurred_at.is_some() {
         nobody_for_themselves(call, patron_id)?;
     }
+    if at < before.checked_out_at {
+        return Err(Error::OccurredBeforeCheckOut);
+    }
+    let how = Renewing {
+        action_id,
+        actor: call.caller.subject(),
+        service_point_id: Some(point),
+        overriding: request.overriding.as_ref(),
+        at,
+        now,
+    };
+    let (renewed, events) = renew_loan(circulation, transaction, before, patron_id, &how).await?;
+    tell(transaction, call, events).await?;
+    Ok(renewed)
+}
+
+/// Who renews, where and when.
+#[derive(Debug)]
+pub(super) struct Renewing<'a> {
+    pub action_id: Uuid,
+    pub actor: &'a str,
+    /// `None`: nowhere, by itself.
+    pub service_point_id: Option<Uuid>,
+    pub overriding: Option<&'a Override>,
+    pub at: Timestamp,
+    pub now: Timestamp,
+}
+
+/// Renews a loan whose item is locked, for whoever may. The caller tells the
+/// events.
+pub(super) async fn renew_loan(
+    circulation: &Circulation,
+    transaction: &mut PgConnection,
+    before: Loan,
+    patron_id: Uuid,
+    how: &Renewing<'_>,
+) -> Result<(Renewed, Vec<NewEvent>), Error> {
+    let at = how.at;
     let policies = circulation
         .known
         .loan_policies(transaction, before.policy_ids)
@@ -132,13 +179,13 @@ async fn lend_longer(
     let patron = patron.ok_or(Error::BorrowerNotFound(patron_id))?;
 
     let terms = &policies.loan.terms;
-    let waiting = fulfilment::at_renewal(circulation, transaction, &before, now).await?;
+    let waiting = fulfilment::at_renewal(circulation, transaction, &before, at).await?;
     let requested = waiting.others_wait;
-    let due_at = due_date::renewed_due_at(terms, before.due_at, now, requested, &calendar)
-        .filter(|due_at| *due_at > before.due_at && *due_at > now);
-    let here = now.to_zoned(calendar.zone.clone());
+    let due_at = due_date::renewed_due_at(terms, before.due_at, at, requested, &calendar)
+        .filter(|due_at| *due_at > before.due_at && *due_at > at);
+    let here = at.to_zoned(calendar.zone.clone());
     let mut blocks = block::patron_blocks(&patron, block::Action::Renew, &here);
-    let is_lost = before.loss.is_some();
+    let is_lost = before.loss.is_some() || before.claimed_returned_at.is_some();
     blocks.extend(block::renewal_blocks(
         terms,
         before.renewal_count,
@@ -146,7 +193,7 @@ async fn lend_longer(
         due_at.is_some(),
     ));
     blocks.extend(waiting.block);
-    let (overridden, standing) = block::part(blocks, request.overriding.as_ref());
+    let (overridden, standing) = block::part(blocks, how.overriding);
     let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {
         return Err(Error::RenewalBlocked(standing));
     };
@@ -157,7 +204,7 @@ async fn lend_longer(
     let fine = if fine_terms.forgive_on_renewal {
         None
     } else {
-        fine::loan_fine(fine_terms, terms.grace, &before, now, &calendar)?
+        fine::loan_fine(fine_terms, terms.grace, &before, at, &calendar)?
     };
     // Whoever recalled it may have stopped waiting.
     let recalled_at = before.recalled_at.filter(|_| waiting.is_recalled);
@@ -169,23 +216,24 @@ async fn lend_longer(
     loan.recalled_at = recalled_at;
     let overridden: Vec<OverriddenBlock> = overridden.into_iter().map(Into::into).collect();
     let record = ActionRecord {
-        id: action_id,
-        actor: call.caller.subject(),
-        occurred_at: now,
-        recorded_at: now,
-        service_point_id: Some(point),
-        comment: comment(request.overriding.as_ref()),
+        id: how.action_id,
+        actor: how.actor,
+        occurred_at: at,
+        recorded_at: how.now,
+        service_point_id: how.service_point_id,
+        comment: comment(how.overriding),
         overridden: &overridden,
         fine,
     };
     ledger::change(transaction, &before, &loan, &record).await?;
-    let mut events = vec![event::loan_changed(&loan, now)];
-    events.extend(fine.map(|fine| event::fine_incurred(action_id, &loan, fine, was_due_at, now)));
-    tell(transaction, call, events).await?;
+    let mut events = vec![event::loan_changed(&loan, at)];
+    events
+        .extend(fine.map(|fine| event::fine_incurred(how.action_id, &loan, fine, was_due_at, at)));
     tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "renewed");
-    Ok(Renewed {
+    let renewed = Renewed {
         loan,
         overridden,
         overdue_fine: fine,
-    })
+    };
+    Ok((renewed, events))
 }

@@ -222,6 +222,12 @@ pub struct LoanTerms {
     /// The least that a loan lasts.
     #[serde(default)]
     pub minimum_period: Option<Period>,
+    /// Whether loans renew themselves shortly before they are due.
+    #[serde(default)]
+    pub renew_automatically: bool,
+    /// How long before; `None`: a day.
+    #[serde(default)]
+    pub renew_automatically_before: Option<Period>,
 }
 
 impl Terms for LoanTerms {
@@ -260,6 +266,12 @@ impl Terms for LoanTerms {
         }
         if self.item_limit < 0 {
             return fault("item_limit", "must not be negative");
+        }
+        if self.renew_automatically && self.renewals_allowed == 0 {
+            return fault(
+                "renew_automatically",
+                "must not be set where no renewal is allowed",
+            );
         }
         Ok(())
     }

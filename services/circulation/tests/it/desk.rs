@@ -18,6 +18,8 @@ use carrel_proto::catalog::v1::{
     Item, ItemChanged, ItemStatus, LocationUnit, LocationUnitChanged, LocationUnitKind,
 };
 use carrel_proto::circulation::v1::circulation_rule_service_client::CirculationRuleServiceClient;
+use carrel_proto::circulation::v1::loan_action_service_client::LoanActionServiceClient;
+use carrel_proto::circulation::v1::loan_batch_service_client::LoanBatchServiceClient;
 use carrel_proto::circulation::v1::loan_service_client::LoanServiceClient;
 use carrel_proto::circulation::v1::policy_service_client::PolicyServiceClient;
 use carrel_proto::circulation::v1::request_service_client::RequestServiceClient;
@@ -335,6 +337,39 @@ impl Desk {
         RequestServiceClient::new(self.everything())
     }
 
+    pub fn actions(&self) -> LoanActionServiceClient<Caller> {
+        LoanActionServiceClient::new(self.everything())
+    }
+
+    pub fn batches(&self) -> LoanBatchServiceClient<Caller> {
+        LoanBatchServiceClient::new(self.everything())
+    }
+
+    pub async fn claim(&self, loan_id: &str) -> Result<Loan, Status> {
+        let request = ClaimReturnedRequest {
+            loan_id: loan_id.into(),
+            service_point_id: self.point.clone(),
+            comment: "in the book drop on Monday".into(),
+            request_id: id(),
+        };
+        let answer = self.actions().claim_returned(request).await?;
+        Ok(answer.into_inner().loan.unwrap())
+    }
+
+    pub fn losing(&self, loan_id: &str) -> DeclareLostRequest {
+        DeclareLostRequest {
+            loan_id: loan_id.into(),
+            service_point_id: self.point.clone(),
+            comment: "left on the bus".into(),
+            request_id: id(),
+        }
+    }
+
+    pub async fn declare_lost(&self, loan_id: &str) -> Result<DeclareLostResponse, Status> {
+        let answer = self.actions().declare_lost(self.losing(loan_id)).await?;
+        Ok(answer.into_inner())
+    }
+
     pub fn points(&self) -> ServicePointServiceClient<Caller> {
         ServicePointServiceClient::new(self.everything())
     }
@@ -523,8 +558,8 @@ impl Desk {
         CheckInRequest {
             item_barcode: item.into(),
             service_point_id: self.point.clone(),
-            occurred_at: None,
             request_id: id(),
+            ..Default::default()
         }
     }
 

@@ -2,14 +2,21 @@
 #![allow(clippy::unwrap_used)]
 
 mod ageing;
+mod automatic_renewal;
+mod batch;
 mod check_in;
 mod check_out;
+mod claim;
 mod closing;
 mod desk;
+mod due_change;
 mod equipment;
+mod history;
 mod hourly;
 mod limits;
+mod lost;
 mod lost_and_paid;
+mod offline;
 mod owner;
 mod patron_block;
 mod policy;

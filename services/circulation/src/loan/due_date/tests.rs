@@ -85,6 +85,8 @@ fn rolling(count: i32, unit: PeriodUnit, closed: ClosedLibraryDueDate) -> LoanTe
         reborrow_after: None,
         agreement: String::new(),
         minimum_period: None,
+        renew_automatically: false,
+        renew_automatically_before: None,
     }
 }
 
