@@ -177,7 +177,10 @@ pub(crate) fn sis_error_kind(error: &carrel_student_accounts::Error) -> &'static
         Sis::BadAddress(_) | Sis::PlainHttp | Sis::CaCertificates { .. } | Sis::NoTls(_) => {
             "not set up"
         }
+        Sis::BadLayout(_) => "layout not usable",
         Sis::NotNeutral(_) => "text not neutral",
+        Sis::NotWritable(_) => "does not fit the file",
+        Sis::BadFile(_) => "file not as its layout says",
         Sis::Unavailable(_) => "not available",
         Sis::NotAuthorised { .. } => "credentials not accepted",
         Sis::Refused { .. } => "query refused",
@@ -198,9 +201,13 @@ pub(crate) fn is_away(error: &carrel_student_accounts::Error) -> bool {
         | Sis::NoTls(_)
         | Sis::Unavailable(_)
         | Sis::NotAuthorised { .. } => true,
-        Sis::NotNeutral(_) | Sis::Refused { .. } | Sis::Unreadable(_) | Sis::Incomplete { .. } => {
-            false
-        }
+        Sis::BadLayout(_)
+        | Sis::NotWritable(_)
+        | Sis::BadFile(_)
+        | Sis::NotNeutral(_)
+        | Sis::Refused { .. }
+        | Sis::Unreadable(_)
+        | Sis::Incomplete { .. } => false,
     }
 }
 
