@@ -129,7 +129,12 @@ pub(super) async fn submit(
 }
 
 async fn send(sis: &Sis, handed_over: &HandedOver) -> PostOutcome {
-    let posting = match outgoing(handed_over) {
+    let outgoing = outgoing(
+        &handed_over.posting,
+        &handed_over.statement_text,
+        handed_over.original_reference.as_deref(),
+    );
+    let posting = match outgoing {
         Ok(posting) => posting,
         Err(description) => {
             let error = SisError {
@@ -158,18 +163,20 @@ async fn send(sis: &Sis, handed_over: &HandedOver) -> PostOutcome {
 
 /// What leaves: the student's id, period, destination, amount, date, our
 /// reference and a neutral text (ARCHITECTURE §5.6).
-fn outgoing(handed_over: &HandedOver) -> Result<carrel_student_accounts::Posting, String> {
-    let posting = &handed_over.posting;
+pub(super) fn outgoing(
+    posting: &Posting,
+    statement_text: &str,
+    original_reference: Option<&str>,
+) -> Result<carrel_student_accounts::Posting, String> {
     let reference = |text: &str| text.parse::<Reference>().map_err(|error| error.to_string());
-    let reversal_of = match (posting.reverses_posting_id, &handed_over.original_reference) {
+    let reversal_of = match (posting.reverses_posting_id, original_reference) {
         (Some(posting_id), Some(original)) => Some(Reversal {
             posting_id,
             reference: reference(original)?,
         }),
         (None, _) | (_, None) => None,
     };
-    let description =
-        Description::new(&handed_over.statement_text).map_err(|error| error.to_string())?;
+    let description = Description::new(statement_text).map_err(|error| error.to_string())?;
     Ok(carrel_student_accounts::Posting {
         posting_id: posting.id,
         reference: reference(&posting.reference)?,

@@ -204,6 +204,16 @@ impl Posting {
         Ok(())
     }
 
+    /// It cannot be sent as it stands, and was not: a person decides.
+    ///
+    /// # Errors
+    /// [`Error::PostingTransition`].
+    pub fn refuse(&mut self, problem: &str, at: Moment) -> Result<(), Error> {
+        self.go(PostingState::Rejected, &[PostingState::Pending], at.now)?;
+        self.say(problem);
+        Ok(())
+    }
+
     /// It certainly never arrived, and waits for another try.
     ///
     /// # Errors
@@ -302,6 +312,42 @@ impl Posting {
         self.close_attempt();
         self.problem.clear();
         self.next_attempt_at = at.machine;
+        Ok(())
+    }
+
+    /// A person looked, at a time when it would be there, and it is not: it is
+    /// posted again.
+    ///
+    /// # Errors
+    /// [`Error::PostingNotUnknown`], [`Error::PostingInFlight`].
+    pub fn resolve_absent(&mut self, at: Moment) -> Result<(), Error> {
+        if self.state != PostingState::Unknown {
+            return Err(Error::PostingNotUnknown);
+        }
+        if self.absent_from.is_some_and(|from| at.machine < from) {
+            return Err(Error::PostingInFlight);
+        }
+        self.go(PostingState::Pending, &[PostingState::Unknown], at.now)?;
+        self.close_attempt();
+        self.problem.clear();
+        self.next_attempt_at = at.machine;
+        Ok(())
+    }
+
+    /// A person gives the charge back to the library, where it is paid.
+    ///
+    /// # Errors
+    /// [`Error::PostingNotHere`], [`Error::PostingIsCredit`].
+    pub fn return_to_library(&mut self, now: Timestamp) -> Result<(), Error> {
+        if self.amount.is_negative() {
+            return Err(Error::PostingIsCredit);
+        }
+        if !self.state.is_here() {
+            return Err(Error::PostingNotHere);
+        }
+        let from = [self.state];
+        self.go(PostingState::Cancelled, &from, now)?;
+        self.say("returned to the library");
         Ok(())
     }
 
