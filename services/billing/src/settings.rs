@@ -67,6 +67,11 @@ pub struct Settings {
     #[arg(long, env = "CARREL_SIS_NO_NEGATIVE_AMOUNTS")]
     pub sis_no_negative_amounts: bool,
 
+    /// How many requests the student-information system takes in a second; without it as many as come
+    #[arg(long, env = "CARREL_SIS_REQUESTS_PER_SECOND", value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub sis_requests_per_second: Option<u32>,
+
     /// How long one exchange with the student-information system may take, in seconds
     #[arg(long, env = "CARREL_SIS_DEADLINE", default_value_t = 20, value_name = "SECONDS",
           value_parser = clap::value_parser!(i64).range(1..=300))]
@@ -173,6 +178,7 @@ impl Settings {
                 SisFilters::Student => QueryFilters::Student,
             },
             negative_amounts: !self.sis_no_negative_amounts,
+            requests_per_second: self.sis_requests_per_second,
             ..EthosSettings::new(url, read_key(key_file)?)
         };
         let ethos =

@@ -66,7 +66,10 @@ pub(super) async fn claim_pending(
         };
         let due = store::lock_due(transaction, PostingState::Pending, at.machine, limit).await?;
         let account_ids: Vec<Uuid> = due.iter().map(|posting| posting.account_id).collect();
+        let ids: Vec<Uuid> = due.iter().map(|posting| posting.id).collect();
         let mut standings = store::standings(transaction, &account_ids).await?;
+        let mut statements = store::statements(transaction, &ids).await?;
+        let mut attempts = Vec::with_capacity(due.len());
         let count = due.len();
         let mut claimed = Vec::with_capacity(count);
         let mut events = Vec::with_capacity(count);
@@ -86,26 +89,21 @@ pub(super) async fn claim_pending(
             }
             let attempt_id = new_id();
             posting.submit(attempt_id, today, sis.patience, at)?;
-            let attempt = Attempt {
-                kind: "submit".into(),
-                started_at: at.machine,
-                ended_at: None,
-                outcome: String::new(),
-                detail: String::new(),
-            };
-            store::insert_attempt(transaction, attempt_id, posting.id, &attempt).await?;
+            attempts.push((attempt_id, posting.id));
             store::update_posting(transaction, &posting).await?;
-            let (statement_text, original_reference) =
-                store::statement(transaction, posting.id).await?;
+            let (statement_text, original) = statements
+                .remove(&posting.id)
+                .ok_or(Error::PostingNotFound)?;
             events.push(message::posting_changed(&posting, at.now));
             claimed.push(HandedOver {
                 posting,
                 attempt_id,
                 statement_text,
-                original_reference,
+                original_reference: original.map(|original| original.reference),
                 deadline,
             });
         }
+        store::insert_attempts(transaction, "submit", &attempts, at.machine).await?;
         carrel_outbox::append(transaction, &events).await?;
         Ok(Claimed {
             handed_over: claimed,

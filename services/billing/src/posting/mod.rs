@@ -43,7 +43,7 @@ use store::Ready;
 
 /// Charges that are selected in one transaction.
 const SELECTED: i64 = 200;
-/// Postings that one worker hands over at once.
+/// Postings that one lane of a worker hands over at once.
 const AT_ONCE: i64 = 8;
 
 /// One exchange with the student-information system, by the machine's clock.
@@ -383,6 +383,25 @@ async fn look_up_unknown(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<
 /// Hands over what is pending, and stops where the student-information system
 /// turns out not to be there.
 async fn submit_pending(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<Answering, Error> {
+    // While one lane waits for its slowest answer, the other goes on.
+    let (mut first, mut second) = (Run::default(), Run::default());
+    let (one, other) = futures::join!(
+        submit_lane(billing, sis, &mut first),
+        submit_lane(billing, sis, &mut second),
+    );
+    for lane in [first, second] {
+        run.acknowledged += lane.acknowledged;
+        run.rejected += lane.rejected;
+        run.unknown += lane.unknown;
+        run.not_sent += lane.not_sent;
+    }
+    match (one?, other?) {
+        (Answering::Yes, Answering::Yes) => Ok(Answering::Yes),
+        (Answering::No, _) | (_, Answering::No) => Ok(Answering::No),
+    }
+}
+
+async fn submit_lane(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<Answering, Error> {
     loop {
         let claimed = exchange::claim_pending(billing, sis, AT_ONCE).await?;
         let last = claimed.count < AT_ONCE as usize;

@@ -331,24 +331,65 @@ pub(crate) async fn lock_due(
     list_by_ids(connection, &ids).await
 }
 
-/// The neutral text of a posting's charge, and the reference of the posting
-/// that it takes back.
-pub(crate) async fn statement(
+/// The posting that a credit takes back.
+pub(crate) struct Original {
+    pub(crate) reference: String,
+    pub(crate) amount: Decimal,
+    pub(crate) chargeable_on: Option<Date>,
+}
+
+/// The neutral texts of postings, and what they take back, by posting.
+pub(crate) async fn statements(
     connection: &mut PgConnection,
-    posting_id: Uuid,
-) -> Result<(String, Option<String>), Error> {
-    let row = sqlx::query!(
-        r#"select t.statement_text, original.reference as "original?"
+    posting_ids: &[Uuid],
+) -> Result<HashMap<Uuid, (String, Option<Original>)>, Error> {
+    let rows = sqlx::query!(
+        r#"select p.id, t.statement_text, original.reference as "reference?", original.amount as "amount?",
+                  original.chargeable_on as "chargeable_on?"
            from posting p
            join account a on a.id = p.account_id
            join fee_fine_type t on t.id = a.fee_fine_type_id
            left join posting original on original.id = p.reverses_posting_id
-           where p.id = $1"#,
-        posting_id,
+           where p.id = any($1)"#,
+        posting_ids,
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await?;
-    Ok((row.statement_text, row.original))
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let original = row
+                .reference
+                .zip(row.amount)
+                .map(|(reference, amount)| Original {
+                    reference,
+                    amount,
+                    chargeable_on: row.chargeable_on.map(jiff_sqlx::Date::to_jiff),
+                });
+            (row.id, (row.statement_text, original))
+        })
+        .collect())
+}
+
+/// Adds attempts that begin: (attempt, posting).
+pub(crate) async fn insert_attempts(
+    connection: &mut PgConnection,
+    kind: &str,
+    attempts: &[(Uuid, Uuid)],
+    started_at: Timestamp,
+) -> Result<(), Error> {
+    let (ids, posting_ids): (Vec<Uuid>, Vec<Uuid>) = attempts.iter().copied().unzip();
+    sqlx::query!(
+        "insert into posting_attempt (id, posting_id, kind, started_at)
+         select id, posting_id, $3, $4 from unnest($1::uuid[], $2::uuid[]) as t (id, posting_id)",
+        &ids,
+        &posting_ids,
+        kind,
+        started_at.to_sqlx() as jiff_sqlx::Timestamp,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Postings, newest first.

@@ -9,12 +9,12 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::store::{self, NewLine, Original};
+use super::store::{self, NewLine};
 use super::{BatchSite, day_begins, earliest_credit};
 use crate::error::Error;
 use crate::posting::exchange::outgoing;
 use crate::posting::model::{Moment, Patience, Posting, PostingState};
-use crate::posting::store as postings;
+use crate::posting::store::{self as postings, Original};
 use crate::posting::trust::{self, Trust};
 use crate::{Billing, message};
 
@@ -113,7 +113,7 @@ async fn choose(
     let account_ids: Vec<Uuid> = due.iter().map(|posting| posting.account_id).collect();
     let ids: Vec<Uuid> = due.iter().map(|posting| posting.id).collect();
     let mut standings = postings::standings(connection, &account_ids).await?;
-    let mut statements = store::statements(connection, &ids).await?;
+    let mut statements = postings::statements(connection, &ids).await?;
     let mut gross = Decimal::ZERO;
     let mut chosen = Chosen {
         changed: Vec::with_capacity(due.len()),

@@ -1,10 +1,7 @@
 //! All SQL that touches batches.
 
-use std::collections::HashMap;
-
 use carrel_student_accounts::batch::BatchFile;
 use jiff::Timestamp;
-use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -13,7 +10,7 @@ use uuid::Uuid;
 use super::{Batch, BatchState};
 use crate::error::Error;
 use crate::posting::model::Posting;
-use crate::posting::store::list_by_ids;
+use crate::posting::store::{insert_attempts, list_by_ids};
 
 struct BatchRow {
     id: Uuid,
@@ -76,46 +73,6 @@ pub(super) async fn lock_pending(
     .fetch_all(&mut *connection)
     .await?;
     list_by_ids(connection, &ids).await
-}
-
-/// The posting that a credit takes back.
-pub(super) struct Original {
-    pub(super) reference: String,
-    pub(super) amount: Decimal,
-    pub(super) chargeable_on: Option<Date>,
-}
-
-/// The neutral texts of postings, and what they take back, by posting.
-pub(super) async fn statements(
-    connection: &mut PgConnection,
-    posting_ids: &[Uuid],
-) -> Result<HashMap<Uuid, (String, Option<Original>)>, Error> {
-    let rows = sqlx::query!(
-        r#"select p.id, t.statement_text, original.reference as "reference?", original.amount as "amount?",
-                  original.chargeable_on as "chargeable_on?"
-           from posting p
-           join account a on a.id = p.account_id
-           join fee_fine_type t on t.id = a.fee_fine_type_id
-           left join posting original on original.id = p.reverses_posting_id
-           where p.id = any($1)"#,
-        posting_ids,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let original = row
-                .reference
-                .zip(row.amount)
-                .map(|(reference, amount)| Original {
-                    reference,
-                    amount,
-                    chargeable_on: row.chargeable_on.map(jiff_sqlx::Date::to_jiff),
-                });
-            (row.id, (row.statement_text, original))
-        })
-        .collect())
 }
 
 /// The next number at a destination; whoever asks meanwhile waits.
@@ -243,15 +200,8 @@ pub(super) async fn insert_lines(
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query!(
-        "insert into posting_attempt (id, posting_id, kind, started_at)
-         select attempt_id, posting_id, 'batch', $3 from unnest($1::uuid[], $2::uuid[]) as t (attempt_id, posting_id)",
-        &attempt_ids,
-        &posting_ids,
-        now.to_sqlx() as jiff_sqlx::Timestamp,
-    )
-    .execute(&mut *connection)
-    .await?;
+    let attempts: Vec<(Uuid, Uuid)> = attempt_ids.into_iter().zip(posting_ids.clone()).collect();
+    insert_attempts(connection, "batch", &attempts, now).await?;
     sqlx::query!(
         "update posting set batch_id = $1 where id = any($2)",
         batch_id,
