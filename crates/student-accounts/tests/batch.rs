@@ -314,7 +314,7 @@ fn a_batch_keeps_its_limits_and_its_kind() {
         "only whole reversals"
     );
 
-    let dear = posting(1, "70000001", 500_000_01, "Library lost-item fee");
+    let dear = posting(1, "70000001", 50_000_001, "Library lost-item fee");
     assert!(
         layout("peoplesoft").write(&head(), &[dear]).is_err(),
         "more than the file may hold"

@@ -9,21 +9,29 @@ use std::time::Duration;
 use carrel_billing::account::model::{Account, FeeFineKind};
 use carrel_billing::posting::batch::{self, Batch, BatchSite, BatchState};
 use carrel_billing::posting::model::PostingState;
+use carrel_billing::posting::work::{self, Finding};
 use carrel_billing::posting::{self, Run};
 use carrel_billing::route::model::{Period, Route};
 use carrel_billing::{Billing, route};
+use carrel_sis_simulator::{BatchConfig, BatchMode};
 use carrel_student_accounts::batch::{BatchHead, BatchRow, EXAMPLES, Layout, RowVerdict};
+use carrel_testkit::eventually;
 use jiff::SignedDuration;
 use jiff::civil::date;
+use reqwest::Method;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::office::{Office, new_request, usd};
-use crate::site::term_dates;
+use crate::office::{Office, desk, new_request, usd};
+use crate::site::{Site, term_dates};
 
 const STUDENT: &str = "70000001";
 const OTHER_STUDENT: &str = "70000402";
+/// The same two, as the simulator's statements call them.
+const LOADED: &str = "44444444-1111-4111-8111-111111111111";
+const OTHER_LOADED: &str = "44444444-1111-4111-8111-222222222222";
 
 /// An office whose student-information system takes files.
 struct Files {
@@ -609,7 +617,7 @@ async fn batches_are_built_at_their_time_of_day_once() {
     let worker = tokio::spawn(posting::worker::work(billing.clone(), pace));
     let account = files.fine(STUDENT, 1735).await;
     let later = async |what: &str, state| {
-        carrel_testkit::eventually(what, Duration::from_secs(10), async || {
+        eventually(what, Duration::from_secs(10), async || {
             (files.office.posting_count().await == 1 && files.state(&account).await == state)
                 .then_some(())
         })
@@ -619,7 +627,7 @@ async fn batches_are_built_at_their_time_of_day_once() {
     billing.clock.set(at(2, 2, 0)).unwrap();
     later("it went at two", PostingState::Submitted).await;
     let other = files.fine(OTHER_STUDENT, 100).await;
-    carrel_testkit::eventually("the other waits", Duration::from_secs(10), async || {
+    eventually("the other waits", Duration::from_secs(10), async || {
         (files.office.posting_count().await == 2).then_some(())
     })
     .await;
@@ -659,4 +667,133 @@ async fn only_what_may_leave_is_in_the_file() {
             .all(|day| day.contains(STUDENT) && day.contains("Library lost-item ")),
         "{days:?}"
     );
+}
+
+/// A simulator that works the office's drop folder, with the two students and the term.
+async fn loading_site(files: &Files) -> Site {
+    let batches = BatchConfig {
+        folder: files.folder.path().to_owned(),
+        layout: files.site().layout.clone(),
+        mode: BatchMode::Update,
+    };
+    let site = Site::open_with(|config| config.batches = Some(batches)).await;
+    let persons = json!([
+        { "id": LOADED, "number": STUDENT },
+        { "id": OTHER_LOADED, "number": OTHER_STUDENT },
+    ]);
+    site.admin(Method::PUT, "persons", Some(persons)).await;
+    let (first, last) = term_dates();
+    let term = json!([{ "id": LOADED, "code": "2263", "startOn": first.to_string(), "endOn": last.to_string(), "open": true }]);
+    site.admin(Method::PUT, "academic-periods", Some(term))
+        .await;
+    site
+}
+
+#[tokio::test]
+async fn a_load_that_rejects_and_is_run_again_posts_each_row_once() {
+    let files = Files::open("peoplesoft").await;
+    let site = loading_site(&files).await;
+    site.arm(
+        json!({ "on": "batch-row", "kind": "reject", "probability": 0.3, "times": 8, "seed": 3 }),
+    )
+    .await;
+    let mut accounts = Vec::new();
+    for number in 0..30 {
+        let student = if number % 2 == 0 {
+            STUDENT
+        } else {
+            OTHER_STUDENT
+        };
+        accounts.push(files.fine(student, 100 + number).await);
+    }
+    eventually(
+        "all are on the student accounts",
+        Duration::from_secs(30),
+        async || {
+            files.work().await;
+            for posting in work::list(&files.office.billing, None, 100).await.unwrap() {
+                assert_eq!(posting.problem, "rejected on demand");
+                posting::retry(&files.office.billing, &new_request(), &desk(), posting.id)
+                    .await
+                    .unwrap();
+            }
+            let mut missing = 0;
+            for account in &accounts {
+                let now = files.office.now(account).await;
+                missing += usize::from(now.at_sis != now.amount);
+            }
+            (missing == 0).then_some(())
+        },
+    )
+    .await;
+    assert!(
+        files.batches().await.len() > 1,
+        "what was rejected went in later batches"
+    );
+    let lines = async || {
+        let mut lines = site.lines(LOADED).await;
+        lines.extend(site.lines(OTHER_LOADED).await);
+        lines
+    };
+    let texts: BTreeSet<String> = lines().await.into_iter().map(|(text, _)| text).collect();
+    assert_eq!(
+        (lines().await.len(), texts.len()),
+        (30, 30),
+        "each charge once"
+    );
+    // Somebody lays the first file into the drop folder again.
+    let loaded = files.files("out/loaded").remove(0);
+    let again = files
+        .folder
+        .path()
+        .join("out")
+        .join(loaded.file_name().unwrap());
+    fs::rename(&loaded, &again).unwrap();
+    eventually("it is refused", Duration::from_secs(10), async || {
+        (!again.exists() && files.files("out/duplicate").len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(lines().await.len(), 30);
+    files.office.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_load_whose_list_is_damaged_is_found_out_by_a_person() {
+    let mut files = Files::open("peoplesoft").await;
+    files.change(|site| site.answer_within = SignedDuration::from_secs(1));
+    let site = loading_site(&files).await;
+    site.arm(json!({ "on": "batch-answer", "kind": "garble-after-commit" }))
+        .await;
+    let account = files.fine(STUDENT, 1735).await;
+    eventually("nobody knows", Duration::from_secs(15), async || {
+        files.work().await;
+        (files.state(&account).await == PostingState::Unknown).then_some(())
+    })
+    .await;
+    assert_eq!(files.files("in/refused").len(), 1);
+    let waiting = work::list(&files.office.billing, None, 10)
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        site.amounts(LOADED).await,
+        ["17.35"],
+        "the person sees it there"
+    );
+    let found = Finding::Found(String::new());
+    let seen = "the statement bears its reference";
+    work::resolve_unknown(
+        &files.office.billing,
+        &new_request(),
+        &desk(),
+        waiting.id,
+        &found,
+        seen,
+    )
+    .await
+    .unwrap();
+    files.work().await;
+    assert_eq!(files.only_batch().await.state, BatchState::Acknowledged);
+    assert_eq!(site.amounts(LOADED).await, ["17.35"]);
+    files.office.assert_sound().await;
 }
