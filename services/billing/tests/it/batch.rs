@@ -797,3 +797,63 @@ async fn a_load_whose_list_is_damaged_is_found_out_by_a_person() {
     assert_eq!(site.amounts(LOADED).await, ["17.35"]);
     files.office.assert_sound().await;
 }
+
+#[tokio::test]
+async fn after_a_restore_nothing_goes_out_again_and_no_number_is_given_twice() {
+    let mut files = Files::open("peoplesoft").await;
+    let sent = files.fine(STUDENT, 1735).await;
+    files.work().await;
+    let batch = files.only_batch().await;
+    let waiting = files.fine(OTHER_STUDENT, 500).await;
+    files.change(|site| site.answer_within = SignedDuration::ZERO);
+    sqlx::query("update feed_head set epoch = gen_random_uuid()")
+        .execute(&files.office.pool)
+        .await
+        .unwrap();
+    files.work().await;
+    // Nobody can be asked: what may have gone out already is for people.
+    for account in [&sent, &waiting] {
+        assert_eq!(files.state(account).await, PostingState::Unknown);
+    }
+    assert_eq!(files.rows().len(), 1);
+    let (name, bytes) = files.answer(&batch, &[verdict(1, &sent, 1735, true)]);
+    files.lay_in(&name, &bytes);
+    files.work().await;
+    assert_eq!(
+        files.state(&sent).await,
+        PostingState::Acknowledged,
+        "its answer still counts"
+    );
+    let unknown = files.office.posting(&waiting, 0).await;
+    let absent = "none of the loaded files names its reference";
+    eventually(
+        "the person has looked",
+        Duration::from_secs(10),
+        async || {
+            work::resolve_unknown(
+                &files.office.billing,
+                &new_request(),
+                &desk(),
+                unknown.id,
+                &Finding::NotFound,
+                absent,
+            )
+            .await
+            .ok()
+        },
+    )
+    .await;
+    files.work().await;
+    let sequences: Vec<i64> = files
+        .batches()
+        .await
+        .iter()
+        .map(|batch| batch.sequence)
+        .collect();
+    assert_eq!(
+        sequences,
+        [1_002, 1],
+        "numbers that the backup has forgotten are left out"
+    );
+    files.office.assert_sound().await;
+}
