@@ -29,6 +29,15 @@ pub enum Error {
     /// A description might tell more than a neutral text.
     #[error("the description is not neutral: {0}")]
     NotNeutral(&'static str),
+    /// The layout file of a batch destination cannot be used.
+    #[error("the batch layout: {0}")]
+    BadLayout(String),
+    /// A value does not fit its field, or a batch its limits. The value is not repeated.
+    #[error("it cannot be written into a batch file: {0}")]
+    NotWritable(String),
+    /// A file is not as its layout says, and nothing of it is taken.
+    #[error("the file is refused: {0}")]
+    BadFile(String),
     /// The SIS was not reached, took too long or failed. Asking again may help.
     #[error("the student-information system is not available: {0}")]
     Unavailable(String),

@@ -6,8 +6,9 @@
 //!
 //! - `posting`: what may leave for the SIS, and nothing else; `outcome`: what comes back.
 //! - `matching`: which charge of the SIS is which posting.
-//! - `ethos`: Ellucian Ethos over HTTP.
+//! - `ethos`: Ellucian Ethos over HTTP; [`batch`]: files, by a layout that each site writes down.
 
+pub mod batch;
 mod error;
 mod ethos;
 mod matching;

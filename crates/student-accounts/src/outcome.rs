@@ -59,6 +59,9 @@ pub enum NotSentCause {
     /// No token for another reason, such as a failing token service.
     #[error("no token: {0}")]
     NoToken(String),
+    /// Held back here, for the site's rate limit or since it failed too often in a row.
+    #[error("held back while the student-information system recovers")]
+    Held,
     /// Too many requests.
     #[error("asked to slow down")]
     Throttled {

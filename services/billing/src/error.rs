@@ -97,6 +97,45 @@ pub enum Error {
     /// The student-information system could not be asked.
     #[error("the student-information system could not be asked: {0}")]
     SisUnavailable(#[source] carrel_student_accounts::Error),
+    /// The policy was changed by somebody else meanwhile.
+    #[error("the policy was changed meanwhile; read it again")]
+    EtagMismatch,
+    /// Criteria that cannot be kept.
+    #[error("the criteria: {0}")]
+    CriterionMalformed(&'static str),
+    /// A notice bears the date on which it went out.
+    #[error("the date of the notice is in the future")]
+    NoticeInFuture,
+    /// Only what is unknown is resolved by a person.
+    #[error("the posting is not unknown")]
+    PostingNotUnknown,
+    /// Not to find a posting proves nothing yet.
+    #[error("the student-information system may still take it; look again in a while")]
+    PostingInFlight,
+    /// A charge there is one posting here.
+    #[error("another posting is that charge of the student-information system")]
+    SisChargeTaken,
+    /// What is at the student account, or may be, is not the desk's.
+    #[error("the posting is at the student account, or may be")]
+    PostingNotHere,
+    /// A credit is the student account's.
+    #[error("the posting is a credit; it goes where its charge is")]
+    PostingIsCredit,
+    /// The charge was not returned to the library.
+    #[error("the charge was not returned to the library")]
+    PostingHoldNotFound,
+    /// There is no such batch.
+    #[error("there is no such batch")]
+    BatchNotFound,
+    /// A batch could not be written after each of its rows could.
+    #[error("the batch: {0}")]
+    BatchNotWritable(#[source] carrel_student_accounts::Error),
+    /// Another batch has this file name; some go by the second.
+    #[error("another batch has this file name")]
+    BatchNameTaken,
+    /// A folder for batch files cannot be used.
+    #[error("a folder for batch files cannot be used: {0}")]
+    BatchFolder(String),
     /// The request id was used for something else.
     #[error(transparent)]
     RequestReused(#[from] RequestReused),
@@ -160,11 +199,30 @@ impl Error {
                     "the student-information system could not be asked; try again later",
                 )
             }
+            Self::EtagMismatch => new(Code::Aborted, "ETAG_MISMATCH"),
+            Self::CriterionMalformed(_) => {
+                field("posting_policy.criterion", "POSTING_CRITERION_MALFORMED")
+            }
+            Self::NoticeInFuture => new(Code::FailedPrecondition, "NOTICE_DATE_IN_FUTURE"),
+            Self::PostingNotUnknown => new(Code::FailedPrecondition, "POSTING_NOT_UNKNOWN"),
+            Self::PostingInFlight => new(Code::FailedPrecondition, "POSTING_STILL_IN_FLIGHT"),
+            Self::SisChargeTaken => new(Code::FailedPrecondition, "SIS_CHARGE_TAKEN"),
+            Self::PostingNotHere => new(Code::FailedPrecondition, "POSTING_NOT_HERE"),
+            Self::PostingIsCredit => new(Code::FailedPrecondition, "POSTING_IS_CREDIT"),
+            Self::PostingHoldNotFound => new(Code::NotFound, "POSTING_HOLD_NOT_FOUND"),
+            Self::BatchNotFound => new(Code::NotFound, "POSTING_BATCH_NOT_FOUND"),
+            Self::BatchFolder(_) => Refusal::new(
+                Code::Unavailable,
+                "BATCH_FOLDER_UNAVAILABLE",
+                "a folder for batch files cannot be used; see the log",
+            ),
             Self::RequestReused(_) => new(Code::FailedPrecondition, "REQUEST_ID_REUSED"),
             Self::Database(error) => Refusal::database(error),
-            Self::PostingTransition { .. } | Self::NoFreeReference | Self::OutOfBalance(_) => {
-                Refusal::internal(&self)
-            }
+            Self::PostingTransition { .. }
+            | Self::NoFreeReference
+            | Self::OutOfBalance(_)
+            | Self::BatchNotWritable(_)
+            | Self::BatchNameTaken => Refusal::internal(&self),
         }
     }
 }
@@ -177,7 +235,10 @@ pub(crate) fn sis_error_kind(error: &carrel_student_accounts::Error) -> &'static
         Sis::BadAddress(_) | Sis::PlainHttp | Sis::CaCertificates { .. } | Sis::NoTls(_) => {
             "not set up"
         }
+        Sis::BadLayout(_) => "layout not usable",
         Sis::NotNeutral(_) => "text not neutral",
+        Sis::NotWritable(_) => "does not fit the file",
+        Sis::BadFile(_) => "file not as its layout says",
         Sis::Unavailable(_) => "not available",
         Sis::NotAuthorised { .. } => "credentials not accepted",
         Sis::Refused { .. } => "query refused",
@@ -198,9 +259,13 @@ pub(crate) fn is_away(error: &carrel_student_accounts::Error) -> bool {
         | Sis::NoTls(_)
         | Sis::Unavailable(_)
         | Sis::NotAuthorised { .. } => true,
-        Sis::NotNeutral(_) | Sis::Refused { .. } | Sis::Unreadable(_) | Sis::Incomplete { .. } => {
-            false
-        }
+        Sis::BadLayout(_)
+        | Sis::NotWritable(_)
+        | Sis::BadFile(_)
+        | Sis::NotNeutral(_)
+        | Sis::Refused { .. }
+        | Sis::Unreadable(_)
+        | Sis::Incomplete { .. } => false,
     }
 }
 
@@ -218,6 +283,9 @@ impl From<sqlx::Error> for Error {
             Some("academic_period_pkey") => Self::PeriodTaken,
             Some("academic_period_does_not_overlap") => Self::PeriodOverlaps,
             Some("academic_period_is_not_empty") => Self::PeriodEmpty,
+            Some("posting_notice_has_account") => Self::AccountNotFound,
+            Some("posting_sis_charge_key") => Self::SisChargeTaken,
+            Some("posting_batch_file_name_key") => Self::BatchNameTaken,
             Some("account_has_owner") => Self::OwnerNotFound,
             Some("account_has_type") => Self::TypeNotFound,
             Some(_) | None => Self::Database(error),

@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use settings::{Settings, definition};
 
+use posting::batch::BatchSite;
 use posting::model::{Moment, Patience};
 
 /// Billing's own tables.
@@ -60,6 +61,8 @@ pub struct Billing {
     pub posting_after: SignedDuration,
     /// The student-information system, where one is configured.
     pub sis: Option<Arc<Sis>>,
+    /// The destination that takes files, where one is configured in place of that.
+    pub batches: Option<Arc<BatchSite>>,
     /// Cancelled when the service is to end.
     pub shutdown: CancellationToken,
 }

@@ -4,13 +4,19 @@ use carrel_outbox::NewEvent;
 use carrel_proto::billing::v1 as pb;
 use carrel_runtime::wire;
 use jiff::Timestamp;
+use prost::Message as _;
 
 use crate::account::model::{Account, ActionKind, FeeFineKind, PaymentStatus};
 use crate::account::{Action, Balance};
+use crate::columns::money;
+use crate::error::Error;
 use crate::fee_fine::model::{FeeFineType, Owner};
 use crate::journal::{LedgerAccount, Transaction};
 use crate::posting::Attempt;
+use crate::posting::batch::{Batch, BatchState};
 use crate::posting::model::{Posting, PostingState};
+use crate::posting::policy::Preview;
+use crate::posting::policy::model::{Criterion, Policy};
 use crate::posting::reconciliation::{Difference, DifferenceKind, Reconciliation};
 use crate::route::model::{Period, Route};
 
@@ -89,6 +95,17 @@ pub(crate) fn kind(kind: FeeFineKind) -> pb::FeeFineKind {
         FeeFineKind::LostItemFee => pb::FeeFineKind::LostItemFee,
         FeeFineKind::LostItemProcessingFee => pb::FeeFineKind::LostItemProcessingFee,
         FeeFineKind::Manual => pb::FeeFineKind::Manual,
+    }
+}
+
+/// A kind of the contract.
+pub(crate) fn kind_of(value: i32) -> Option<FeeFineKind> {
+    match pb::FeeFineKind::try_from(value) {
+        Ok(pb::FeeFineKind::OverdueFine) => Some(FeeFineKind::OverdueFine),
+        Ok(pb::FeeFineKind::LostItemFee) => Some(FeeFineKind::LostItemFee),
+        Ok(pb::FeeFineKind::LostItemProcessingFee) => Some(FeeFineKind::LostItemProcessingFee),
+        Ok(pb::FeeFineKind::Manual) => Some(FeeFineKind::Manual),
+        Ok(pb::FeeFineKind::Unspecified) | Err(_) => None,
     }
 }
 
@@ -211,6 +228,124 @@ fn posting_state(state: PostingState) -> pb::PostingState {
         PostingState::Unrouted => pb::PostingState::Unrouted,
         PostingState::Cancelled => pb::PostingState::Cancelled,
     }
+}
+
+pub(crate) fn posting_batch(batch: &Batch) -> Result<pb::PostingBatch, Error> {
+    let state = match batch.state {
+        BatchState::Built => pb::PostingBatchState::Built,
+        BatchState::Delivered => pb::PostingBatchState::Delivered,
+        BatchState::Acknowledged => pb::PostingBatchState::Acknowledged,
+        BatchState::PartlyRejected => pb::PostingBatchState::PartlyRejected,
+        BatchState::Refused => pb::PostingBatchState::Refused,
+    };
+    let digits = batch.fingerprint.iter().map(|byte| format!("{byte:02x}"));
+    Ok(pb::PostingBatch {
+        id: batch.id.to_string(),
+        destination: batch.destination.clone(),
+        sequence: batch.sequence,
+        file_name: batch.file_name.clone(),
+        state: state.into(),
+        row_count: batch.row_count,
+        charge_total: Some(money(batch.charge_total, &batch.currency)?.into()),
+        credit_total: Some(money(batch.credit_total, &batch.currency)?.into()),
+        hash_total: batch.hash_total.to_string(),
+        fingerprint: digits.collect(),
+        problem: batch.problem.clone(),
+        built_at: Some(wire::to_timestamp(batch.built_at)),
+        delivered_at: batch.delivered_at.map(wire::to_timestamp),
+        answered_at: batch.answered_at.map(wire::to_timestamp),
+    })
+}
+
+pub(crate) fn posting_policy(policy: &Policy) -> pb::PostingPolicy {
+    pb::PostingPolicy {
+        criterion: policy.criterion.as_ref().map(criterion),
+        notice_wait_days: policy.notice_wait_days,
+        etag: policy.revision.to_string(),
+        changed_by: policy.changed_by.clone(),
+        changed_at: policy.changed_at.map(wire::to_timestamp),
+    }
+}
+
+pub(crate) fn posting_preview(preview: &Preview) -> pb::PostingPreview {
+    let (destination, period) = preview.destination.clone().unwrap_or_default();
+    pb::PostingPreview {
+        account_id: preview.account_id.to_string(),
+        reference: preview.reference.clone(),
+        amount: Some(preview.amount.into()),
+        would_post: preview.held_because.is_empty(),
+        held_because: preview.held_because.to_owned(),
+        funding_destination_id: destination,
+        academic_period_id: period,
+    }
+}
+
+/// A criterion as it is kept and sent.
+pub(crate) fn criterion(value: &Criterion) -> pb::PostingCriterion {
+    use pb::posting_criterion::Criterion as Wire;
+    let several = |criteria: &[Criterion]| pb::PostingCriteria {
+        criteria: criteria.iter().map(criterion).collect(),
+    };
+    let wire = match value {
+        Criterion::All(criteria) => Wire::All(several(criteria)),
+        Criterion::Any(criteria) => Wire::Any(several(criteria)),
+        Criterion::Not(one) => Wire::Not(Box::new(criterion(one))),
+        Criterion::MinimumAgeDays(days) => Wire::MinimumAgeDays(*days),
+        Criterion::MinimumAmount(amount) => Wire::MinimumAmount((*amount).into()),
+        Criterion::Kind(value) => Wire::Kind(kind(*value).into()),
+        Criterion::FeeFineType(id) => Wire::FeeFineTypeId(id.to_string()),
+        Criterion::FeeFineOwner(id) => Wire::FeeFineOwnerId(id.to_string()),
+        Criterion::Library(code) => Wire::LibraryCode(code.clone()),
+        Criterion::Institution(code) => Wire::InstitutionCode(code.clone()),
+    };
+    pb::PostingCriterion {
+        criterion: Some(wire),
+    }
+}
+
+/// Reads a criterion.
+pub(crate) fn criterion_of(wire: &pb::PostingCriterion) -> Result<Criterion, Error> {
+    use pb::posting_criterion::Criterion as Wire;
+    let several = |criteria: &pb::PostingCriteria| {
+        let criteria = criteria.criteria.iter().map(criterion_of);
+        criteria.collect::<Result<Vec<_>, _>>()
+    };
+    let id = |text: &str| {
+        carrel_ids::parse(text).map_err(|_| Error::CriterionMalformed("an id is none"))
+    };
+    let code = |text: &str| {
+        wire::code("code", text)
+            .map(str::to_owned)
+            .map_err(|_| Error::CriterionMalformed("a code is none"))
+    };
+    Ok(match &wire.criterion {
+        None => return Err(Error::CriterionMalformed("one of them is empty")),
+        Some(Wire::All(criteria)) => Criterion::All(several(criteria)?),
+        Some(Wire::Any(criteria)) => Criterion::Any(several(criteria)?),
+        Some(Wire::Not(one)) => Criterion::Not(Box::new(criterion_of(one)?)),
+        Some(Wire::MinimumAgeDays(days)) => Criterion::MinimumAgeDays(*days),
+        Some(Wire::MinimumAmount(amount)) => Criterion::MinimumAmount(
+            wire::money("minimum_amount", amount)
+                .map_err(|_| Error::CriterionMalformed("an amount is none"))?,
+        ),
+        Some(Wire::Kind(value)) => {
+            Criterion::Kind(kind_of(*value).ok_or(Error::CriterionMalformed("a kind is none"))?)
+        }
+        Some(Wire::FeeFineTypeId(text)) => Criterion::FeeFineType(id(text)?),
+        Some(Wire::FeeFineOwnerId(text)) => Criterion::FeeFineOwner(id(text)?),
+        Some(Wire::LibraryCode(text)) => Criterion::Library(code(text)?),
+        Some(Wire::InstitutionCode(text)) => Criterion::Institution(code(text)?),
+    })
+}
+
+/// Reads a criterion as it is kept; empty: there is none.
+pub(crate) fn stored_criterion(bytes: &[u8]) -> Result<Option<Criterion>, Error> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let wire = pb::PostingCriterion::decode(bytes)
+        .map_err(|_| Error::OutOfBalance("the kept criteria cannot be read"))?;
+    criterion_of(&wire).map(Some)
 }
 
 pub(crate) fn route(route: &Route) -> pb::PostingRoute {

@@ -9,18 +9,23 @@ use carrel_outbox::Consumer;
 use carrel_proto::billing::v1::account_service_server::AccountServiceServer;
 use carrel_proto::billing::v1::fee_fine_service_server::FeeFineServiceServer;
 use carrel_proto::billing::v1::journal_service_server::JournalServiceServer;
+use carrel_proto::billing::v1::posting_batch_service_server::PostingBatchServiceServer;
+use carrel_proto::billing::v1::posting_policy_service_server::PostingPolicyServiceServer;
 use carrel_proto::billing::v1::posting_route_service_server::PostingRouteServiceServer;
 use carrel_proto::billing::v1::posting_service_server::PostingServiceServer;
 use carrel_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
 use carrel_runtime::{Assembly, Context, Definition, StartError};
+use carrel_student_accounts::batch::Layout;
 use carrel_student_accounts::{Ethos, EthosSettings, QueryFilters, StudentAccounts};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 
 use crate::circulation_feed::CirculationCharges;
 use crate::grpc::Rpcs;
+use crate::posting::batch::BatchSite;
 use crate::posting::model::Patience;
 use crate::posting::worker::{self, Pace};
 use crate::student_link::StudentLinks;
@@ -62,6 +67,11 @@ pub struct Settings {
     #[arg(long, env = "CARREL_SIS_NO_NEGATIVE_AMOUNTS")]
     pub sis_no_negative_amounts: bool,
 
+    /// How many requests the student-information system takes in a second; without it as many as come
+    #[arg(long, env = "CARREL_SIS_REQUESTS_PER_SECOND", value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub sis_requests_per_second: Option<u32>,
+
     /// How long one exchange with the student-information system may take, in seconds
     #[arg(long, env = "CARREL_SIS_DEADLINE", default_value_t = 20, value_name = "SECONDS",
           value_parser = clap::value_parser!(i64).range(1..=300))]
@@ -72,6 +82,43 @@ pub struct Settings {
     #[arg(long, env = "CARREL_SIS_MAX_IN_FLIGHT", default_value_t = 60, value_name = "SECONDS",
           value_parser = clap::value_parser!(i64).range(0..=86_400))]
     pub sis_max_in_flight: i64,
+
+    /// The layout of batch files, for a student-information system that takes files instead
+    #[arg(
+        long,
+        env = "CARREL_SIS_BATCH_LAYOUT",
+        value_name = "FILE",
+        conflicts_with = "sis_url",
+        requires = "sis_batch_folder"
+    )]
+    pub sis_batch_layout: Option<PathBuf>,
+
+    /// The folder of batch files: `out` is the drop folder, `in` takes answers
+    #[arg(long, env = "CARREL_SIS_BATCH_FOLDER", value_name = "FOLDER")]
+    pub sis_batch_folder: Option<PathBuf>,
+
+    /// The times of day at which batches are built, such as 02:00,14:30; `never`: only on demand
+    #[arg(
+        long,
+        env = "CARREL_SIS_BATCH_AT",
+        default_value = "02:00",
+        value_name = "TIMES"
+    )]
+    pub sis_batch_at: String,
+
+    /// How long a batch's answer may take before people look, in hours
+    #[arg(long, env = "CARREL_SIS_BATCH_ANSWER_WITHIN", default_value_t = 72, value_name = "HOURS",
+          value_parser = clap::value_parser!(i64).range(1..=8_760))]
+    pub sis_batch_answer_within: i64,
+
+    /// How long an answer is left alone after it last changed, in seconds
+    #[arg(
+        long,
+        env = "CARREL_SIS_BATCH_QUIET",
+        default_value_t = 10,
+        value_name = "SECONDS"
+    )]
+    pub sis_batch_quiet: u64,
 
     /// How old a charge is before it is posted, in days
     #[arg(long, env = "CARREL_POSTING_AFTER_DAYS", default_value_t = 0, value_name = "DAYS",
@@ -131,6 +178,7 @@ impl Settings {
                 SisFilters::Student => QueryFilters::Student,
             },
             negative_amounts: !self.sis_no_negative_amounts,
+            requests_per_second: self.sis_requests_per_second,
             ..EthosSettings::new(url, read_key(key_file)?)
         };
         let ethos =
@@ -142,6 +190,25 @@ impl Settings {
                 max_in_flight: SignedDuration::from_secs(self.sis_max_in_flight),
             },
         })))
+    }
+
+    fn batches(&self) -> Result<Option<Arc<BatchSite>>, StartError> {
+        let (Some(layout), Some(folder)) = (&self.sis_batch_layout, &self.sis_batch_folder) else {
+            return Ok(None);
+        };
+        let wrong = |path: &Path, error: &dyn std::fmt::Display| {
+            StartError::Configuration(format!("{}: {error}", path.display()))
+        };
+        let text = std::fs::read_to_string(layout).map_err(|error| wrong(layout, &error))?;
+        let site = BatchSite {
+            layout: Layout::parse(&text).map_err(|error| wrong(layout, &error))?,
+            folder: folder.clone(),
+            answer_within: SignedDuration::from_hours(self.sis_batch_answer_within),
+            quiet: Duration::from_secs(self.sis_batch_quiet),
+            build_at: times("--sis-batch-at", &self.sis_batch_at)?,
+        };
+        site.prepare().map_err(|error| wrong(folder, &error))?;
+        Ok(Some(Arc::new(site)))
     }
 
     fn billing(&self, context: &Context) -> Result<Billing, StartError> {
@@ -162,9 +229,23 @@ impl Settings {
             })?,
             posting_after: SignedDuration::from_hours(24 * self.posting_after_days),
             sis: self.sis()?,
+            batches: self.batches()?,
             shutdown: context.shutdown.clone(),
         })
     }
+}
+
+/// Times of day, or `never`.
+fn times(flag: &str, text: &str) -> Result<Vec<Time>, StartError> {
+    if text == "never" {
+        return Ok(Vec::new());
+    }
+    let read = |time: &str| {
+        Time::strptime("%H:%M", time.trim()).map_err(|_| {
+            StartError::Configuration(format!("{flag} {text}: expected times such as 02:00,14:30"))
+        })
+    };
+    text.split(',').map(read).collect()
 }
 
 fn read_key(path: &Path) -> Result<String, StartError> {
@@ -221,6 +302,8 @@ pub fn definition(
                 .serve(FeeFineServiceServer::new(rpcs.clone()))
                 .serve(JournalServiceServer::new(rpcs.clone()))
                 .serve(PostingServiceServer::new(rpcs.clone()))
+                .serve(PostingBatchServiceServer::new(rpcs.clone()))
+                .serve(PostingPolicyServiceServer::new(rpcs.clone()))
                 .serve(PostingRouteServiceServer::new(rpcs))
                 .follow(charges)
                 .follow(links)

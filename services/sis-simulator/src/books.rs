@@ -1,6 +1,6 @@
 //! What the student-account system knows: students, periods, accounting codes, charges and payments.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -97,6 +97,10 @@ pub(crate) enum Record {
     ClockMoved {
         offset_ms: i64,
     },
+    /// A batch file was loaded to its end.
+    Batch {
+        id: String,
+    },
 }
 
 /// The place of a charge or payment in the order of entry.
@@ -119,6 +123,7 @@ pub(crate) struct Books {
     payment_by_id: HashMap<String, usize>,
     lines_by_student: HashMap<String, Vec<Line>>,
     paid_by_charge: HashMap<String, Decimal>,
+    batches: HashSet<String>,
 }
 
 impl Books {
@@ -158,6 +163,9 @@ impl Books {
                 }
             }
             Record::ClockMoved { offset_ms } => self.clock_offset_ms = offset_ms,
+            Record::Batch { id } => {
+                self.batches.insert(id);
+            }
         }
     }
 
@@ -165,6 +173,11 @@ impl Books {
         self.lines_by_student
             .entry(student_id.to_owned())
             .or_default()
+    }
+
+    /// Whether a batch file was loaded.
+    pub(crate) fn has_batch(&self, id: &str) -> bool {
+        self.batches.contains(id)
     }
 
     pub(crate) fn charge(&self, id: &str) -> Option<&Charge> {

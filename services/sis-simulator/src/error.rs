@@ -7,6 +7,9 @@ use std::path::PathBuf;
 /// What can go wrong outside a single HTTP request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The layout of batch files cannot be read or used.
+    #[error("the batch layout {0}: {1}")]
+    BadBatchLayout(PathBuf, String),
     /// The store's folder or file cannot be read or written.
     #[error("the store {path} cannot be used: {source}")]
     StoreUnusable {

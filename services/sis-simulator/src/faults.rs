@@ -18,11 +18,18 @@ pub(crate) enum Operation {
     CreatePayment,
     GetPayment,
     QueryPayments,
+    /// A row of a batch file.
+    BatchRow,
+    /// The answer to a batch file.
+    BatchAnswer,
 }
 
 impl Operation {
     fn commits(self) -> bool {
-        matches!(self, Self::CreateCharge | Self::CreatePayment)
+        matches!(
+            self,
+            Self::CreateCharge | Self::CreatePayment | Self::BatchAnswer
+        )
     }
 }
 

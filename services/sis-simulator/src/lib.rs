@@ -3,11 +3,13 @@
 //! - `books`: students, periods, accounting codes, charges and payments in memory; `journal`: the same on the disk.
 //! - `validation`: the strict reading of what is posted; `form`: how a body is read; `amount`: cents in JSON.
 //! - `statement`: an account as the cashier sees it.
+//! - `batch`: files in a drop folder, in place of calls.
 //! - `faults`: what goes wrong on request; `line`: connections that can be cut without an answer.
 //! - `received`: what other systems have sent; `clock`: today, which tests may move.
 //! - `http`: `/auth` and `/api` as Ethos has them, `/admin` for tests and demonstrations (see README.md).
 
 mod amount;
+mod batch;
 mod books;
 mod clock;
 mod error;
@@ -39,6 +41,7 @@ use crate::journal::{Journal, Opened};
 use crate::line::{Exchange, Grip};
 use crate::received::Received;
 
+pub use crate::batch::{BatchConfig, BatchMode};
 pub use crate::error::Error;
 pub use crate::settings::{Config, Filters, Settings};
 
@@ -154,6 +157,12 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         stopping: stopping.clone(),
         commits: TaskTracker::new(),
     });
+    if let Some(batches) = simulator.config.batches.clone() {
+        // Counted with the commits: a stop waits until the file at hand is done.
+        simulator
+            .commits
+            .spawn(batch::work(Arc::clone(&simulator), batches));
+    }
     let service =
         http::router(Arc::clone(&simulator)).into_make_service_with_connect_info::<Grip>();
     let stopped = stopping.clone().cancelled_owned();

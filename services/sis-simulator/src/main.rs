@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    let config = Command::parse().settings.into_config();
+    let config = Command::parse().settings.into_config()?;
     let running = carrel_sis_simulator::start(config).await?;
     // Scripts and tests start it on port 0 and read the address here.
     println!("listening on http://{}", running.address);

@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use carrel_student_accounts::batch::Layout;
 use clap::{ArgAction, Args, ValueEnum};
+
+use crate::batch::{BatchConfig, BatchMode};
+use crate::error::Error;
 
 /// What the simulator needs to start.
 pub struct Config {
@@ -27,6 +31,8 @@ pub struct Config {
     pub filters: Filters,
     /// Whether a negative amount is taken, as a reversal; sites differ.
     pub negative_amounts: bool,
+    /// A drop folder for batch files beside the calls.
+    pub batches: Option<BatchConfig>,
 }
 
 impl Config {
@@ -43,6 +49,7 @@ impl Config {
             return_comments: true,
             filters: Filters::All,
             negative_amounts: true,
+            batches: None,
         }
     }
 }
@@ -93,12 +100,42 @@ pub struct Settings {
     /// Whether a negative amount is taken, as a reversal; sites differ
     #[arg(long, env = "CARREL_SIS_NEGATIVE_AMOUNTS", default_value_t = true, action = ArgAction::Set)]
     pub negative_amounts: bool,
+    /// A folder with `out` for batch files and `in` for answers, worked beside the calls
+    #[arg(
+        long,
+        env = "CARREL_SIS_BATCH_FOLDER",
+        requires = "batch_layout",
+        value_name = "FOLDER"
+    )]
+    pub batch_folder: Option<PathBuf>,
+    /// The layout of batch files
+    #[arg(long, env = "CARREL_SIS_BATCH_LAYOUT", value_name = "FILE")]
+    pub batch_layout: Option<PathBuf>,
+    /// Whether batch files are only checked, or posted
+    #[arg(long, env = "CARREL_SIS_BATCH_MODE", value_enum, default_value_t = BatchMode::Update)]
+    pub batch_mode: BatchMode,
 }
 
 impl Settings {
     /// The configuration that these settings describe.
-    pub fn into_config(self) -> Config {
-        Config {
+    ///
+    /// # Errors
+    /// [`Error::BadBatchLayout`].
+    pub fn into_config(self) -> Result<Config, Error> {
+        let batches = match (self.batch_folder, self.batch_layout) {
+            (Some(folder), Some(path)) => {
+                let unusable = |error: String| Error::BadBatchLayout(path.clone(), error);
+                let text =
+                    std::fs::read_to_string(&path).map_err(|error| unusable(error.to_string()))?;
+                Some(BatchConfig {
+                    folder,
+                    layout: Layout::parse(&text).map_err(|error| unusable(error.to_string()))?,
+                    mode: self.batch_mode,
+                })
+            }
+            (_, None) | (None, _) => None,
+        };
+        Ok(Config {
             listen: self.listen,
             store: self.store,
             api_key: self.api_key,
@@ -109,6 +146,7 @@ impl Settings {
             return_comments: self.return_comments,
             filters: self.filters,
             negative_amounts: self.negative_amounts,
-        }
+            batches,
+        })
     }
 }

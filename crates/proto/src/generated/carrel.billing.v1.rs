@@ -1623,7 +1623,7 @@ pub struct PostingAttempt {
     /// When its outcome was known; unset where it never was.
     #[prost(message, optional, tag = "2")]
     pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// "submit" or "look-up".
+    /// "submit", "batch", "look-up", or "person".
     #[prost(string, tag = "3")]
     pub kind: ::prost::alloc::string::String,
     /// Its outcome, such as "acknowledged", "unknown", "rejected", "found",
@@ -1815,6 +1815,9 @@ pub struct RunPostingsResponse {
     /// Postings found paid.
     #[prost(int64, tag = "6")]
     pub settled_count: i64,
+    /// Postings put into batch files.
+    #[prost(int64, tag = "7")]
+    pub batched_count: i64,
 }
 impl ::prost::Name for RunPostingsResponse {
     const NAME: &'static str = "RunPostingsResponse";
@@ -1824,6 +1827,167 @@ impl ::prost::Name for RunPostingsResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/carrel.billing.v1.RunPostingsResponse".into()
+    }
+}
+/// Asks what waits for people.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPostingWorkRequest {
+    /// How many at the most, 1 to 1,000; 0 means 50.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// From the previous answer.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListPostingWorkRequest {
+    const NAME: &'static str = "ListPostingWorkRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListPostingWorkRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListPostingWorkRequest".into()
+    }
+}
+/// A page of what waits.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPostingWorkResponse {
+    /// The postings, without their attempts.
+    #[prost(message, repeated, tag = "1")]
+    pub postings: ::prost::alloc::vec::Vec<Posting>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListPostingWorkResponse {
+    const NAME: &'static str = "ListPostingWorkResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListPostingWorkResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListPostingWorkResponse".into()
+    }
+}
+/// What a person found out about a posting.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveUnknownPostingRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Whether it is there.
+    #[prost(enumeration = "PostingFinding", tag = "2")]
+    pub finding: i32,
+    /// Where it was found, the student-information system's id of the charge;
+    /// needed where that says it, empty where charges have no id there.
+    #[prost(string, tag = "3")]
+    pub sis_charge_id: ::prost::alloc::string::String,
+    /// What was looked at, and by which means, 1 to 500 characters; free of
+    /// personal data.
+    #[prost(string, tag = "4")]
+    pub evidence: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ResolveUnknownPostingRequest {
+    const NAME: &'static str = "ResolveUnknownPostingRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ResolveUnknownPostingRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ResolveUnknownPostingRequest".into()
+    }
+}
+/// The posting as it stands.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResolveUnknownPostingResponse {
+    /// The posting.
+    #[prost(message, optional, tag = "1")]
+    pub posting: ::core::option::Option<Posting>,
+}
+impl ::prost::Name for ResolveUnknownPostingResponse {
+    const NAME: &'static str = "ResolveUnknownPostingResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ResolveUnknownPostingResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ResolveUnknownPostingResponse".into()
+    }
+}
+/// Names a posting.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnPostingToLibraryRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, 1 to 500 characters; free of personal data.
+    #[prost(string, tag = "2")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReturnPostingToLibraryRequest {
+    const NAME: &'static str = "ReturnPostingToLibraryRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ReturnPostingToLibraryRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ReturnPostingToLibraryRequest".into()
+    }
+}
+/// The posting, cancelled.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReturnPostingToLibraryResponse {
+    /// The posting.
+    #[prost(message, optional, tag = "1")]
+    pub posting: ::core::option::Option<Posting>,
+}
+impl ::prost::Name for ReturnPostingToLibraryResponse {
+    const NAME: &'static str = "ReturnPostingToLibraryResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ReturnPostingToLibraryResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ReturnPostingToLibraryResponse".into()
+    }
+}
+/// Names a charge.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiftPostingHoldRequest {
+    /// The account (charge).
+    #[prost(string, tag = "1")]
+    pub account_id: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for LiftPostingHoldRequest {
+    const NAME: &'static str = "LiftPostingHoldRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.LiftPostingHoldRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.LiftPostingHoldRequest".into()
+    }
+}
+/// The hold is lifted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiftPostingHoldResponse {}
+impl ::prost::Name for LiftPostingHoldResponse {
+    const NAME: &'static str = "LiftPostingHoldResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.LiftPostingHoldResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.LiftPostingHoldResponse".into()
     }
 }
 /// Names a posting.
@@ -2145,6 +2309,39 @@ impl PostingState {
         }
     }
 }
+/// What a person found in the student-information system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PostingFinding {
+    /// Never sent.
+    Unspecified = 0,
+    /// The charge is on the student account.
+    Found = 1,
+    /// It is not there.
+    NotFound = 2,
+}
+impl PostingFinding {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "POSTING_FINDING_UNSPECIFIED",
+            Self::Found => "POSTING_FINDING_FOUND",
+            Self::NotFound => "POSTING_FINDING_NOT_FOUND",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "POSTING_FINDING_UNSPECIFIED" => Some(Self::Unspecified),
+            "POSTING_FINDING_FOUND" => Some(Self::Found),
+            "POSTING_FINDING_NOT_FOUND" => Some(Self::NotFound),
+            _ => None,
+        }
+    }
+}
 /// What kind of difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2390,6 +2587,137 @@ pub mod posting_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Lists what waits for people, the longest first: rejected, unknown and
+        /// unrouted postings.
+        pub async fn list_posting_work(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPostingWorkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPostingWorkResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingService/ListPostingWork",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingService",
+                        "ListPostingWork",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// A person has looked into the student-information system for a posting
+        /// whose answer is lost, and says whether it is there. What is not there is
+        /// posted again. Errors: POSTING_NOT_FOUND (NOT_FOUND), POSTING_NOT_UNKNOWN
+        /// (FAILED_PRECONDITION), POSTING_STILL_IN_FLIGHT (FAILED_PRECONDITION: the
+        /// student-information system may still take it, so that not to find it
+        /// proves nothing yet), SIS_CHARGE_TAKEN (FAILED_PRECONDITION: another
+        /// posting is that charge).
+        pub async fn resolve_unknown_posting(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResolveUnknownPostingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResolveUnknownPostingResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingService/ResolveUnknownPosting",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingService",
+                        "ResolveUnknownPosting",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives a charge that is not at the student account back to the library: it
+        /// is paid at the desk, and not posted until somebody lifts the hold. Errors:
+        /// POSTING_NOT_FOUND (NOT_FOUND), POSTING_NOT_HERE (FAILED_PRECONDITION: it
+        /// is there, or may be), POSTING_IS_CREDIT (FAILED_PRECONDITION).
+        pub async fn return_posting_to_library(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReturnPostingToLibraryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnPostingToLibraryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingService/ReturnPostingToLibrary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingService",
+                        "ReturnPostingToLibrary",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lifts the hold on a charge that was returned to the library; it is posted
+        /// again when it is ready. Errors: POSTING_HOLD_NOT_FOUND (NOT_FOUND).
+        pub async fn lift_posting_hold(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LiftPostingHoldRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LiftPostingHoldResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingService/LiftPostingHold",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingService",
+                        "LiftPostingHold",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Compares ledger, postings and student accounts, and names every
         /// difference. Errors: SIS_NOT_CONFIGURED (FAILED_PRECONDITION),
         /// SIS_UNAVAILABLE (UNAVAILABLE).
@@ -2469,6 +2797,49 @@ pub mod posting_service_server {
             request: tonic::Request<super::RetryPostingRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RetryPostingResponse>,
+            tonic::Status,
+        >;
+        /// Lists what waits for people, the longest first: rejected, unknown and
+        /// unrouted postings.
+        async fn list_posting_work(
+            &self,
+            request: tonic::Request<super::ListPostingWorkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPostingWorkResponse>,
+            tonic::Status,
+        >;
+        /// A person has looked into the student-information system for a posting
+        /// whose answer is lost, and says whether it is there. What is not there is
+        /// posted again. Errors: POSTING_NOT_FOUND (NOT_FOUND), POSTING_NOT_UNKNOWN
+        /// (FAILED_PRECONDITION), POSTING_STILL_IN_FLIGHT (FAILED_PRECONDITION: the
+        /// student-information system may still take it, so that not to find it
+        /// proves nothing yet), SIS_CHARGE_TAKEN (FAILED_PRECONDITION: another
+        /// posting is that charge).
+        async fn resolve_unknown_posting(
+            &self,
+            request: tonic::Request<super::ResolveUnknownPostingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResolveUnknownPostingResponse>,
+            tonic::Status,
+        >;
+        /// Gives a charge that is not at the student account back to the library: it
+        /// is paid at the desk, and not posted until somebody lifts the hold. Errors:
+        /// POSTING_NOT_FOUND (NOT_FOUND), POSTING_NOT_HERE (FAILED_PRECONDITION: it
+        /// is there, or may be), POSTING_IS_CREDIT (FAILED_PRECONDITION).
+        async fn return_posting_to_library(
+            &self,
+            request: tonic::Request<super::ReturnPostingToLibraryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnPostingToLibraryResponse>,
+            tonic::Status,
+        >;
+        /// Lifts the hold on a charge that was returned to the library; it is posted
+        /// again when it is ready. Errors: POSTING_HOLD_NOT_FOUND (NOT_FOUND).
+        async fn lift_posting_hold(
+            &self,
+            request: tonic::Request<super::LiftPostingHoldRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LiftPostingHoldResponse>,
             tonic::Status,
         >;
         /// Compares ledger, postings and student accounts, and names every
@@ -2724,6 +3095,196 @@ pub mod posting_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetryPostingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PostingService/ListPostingWork" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPostingWorkSvc<T: PostingService>(pub Arc<T>);
+                    impl<
+                        T: PostingService,
+                    > tonic::server::UnaryService<super::ListPostingWorkRequest>
+                    for ListPostingWorkSvc<T> {
+                        type Response = super::ListPostingWorkResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPostingWorkRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingService>::list_posting_work(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPostingWorkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PostingService/ResolveUnknownPosting" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResolveUnknownPostingSvc<T: PostingService>(pub Arc<T>);
+                    impl<
+                        T: PostingService,
+                    > tonic::server::UnaryService<super::ResolveUnknownPostingRequest>
+                    for ResolveUnknownPostingSvc<T> {
+                        type Response = super::ResolveUnknownPostingResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResolveUnknownPostingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingService>::resolve_unknown_posting(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResolveUnknownPostingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PostingService/ReturnPostingToLibrary" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReturnPostingToLibrarySvc<T: PostingService>(pub Arc<T>);
+                    impl<
+                        T: PostingService,
+                    > tonic::server::UnaryService<super::ReturnPostingToLibraryRequest>
+                    for ReturnPostingToLibrarySvc<T> {
+                        type Response = super::ReturnPostingToLibraryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReturnPostingToLibraryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingService>::return_posting_to_library(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReturnPostingToLibrarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PostingService/LiftPostingHold" => {
+                    #[allow(non_camel_case_types)]
+                    struct LiftPostingHoldSvc<T: PostingService>(pub Arc<T>);
+                    impl<
+                        T: PostingService,
+                    > tonic::server::UnaryService<super::LiftPostingHoldRequest>
+                    for LiftPostingHoldSvc<T> {
+                        type Response = super::LiftPostingHoldResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LiftPostingHoldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingService>::lift_posting_hold(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LiftPostingHoldSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -4811,6 +5372,1430 @@ pub mod journal_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "carrel.billing.v1.JournalService";
     impl<T> tonic::server::NamedService for JournalServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A batch.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PostingBatch {
+    /// Its id, a UUIDv7; given by the service.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its destination, as the layout names it.
+    #[prost(string, tag = "2")]
+    pub destination: ::prost::alloc::string::String,
+    /// Its number at the destination: 1, 2, 3 and so on.
+    #[prost(int64, tag = "3")]
+    pub sequence: i64,
+    /// Its file's name.
+    #[prost(string, tag = "4")]
+    pub file_name: ::prost::alloc::string::String,
+    /// Where it stands.
+    #[prost(enumeration = "PostingBatchState", tag = "5")]
+    pub state: i32,
+    /// How many rows it has.
+    #[prost(int32, tag = "6")]
+    pub row_count: i32,
+    /// What its rows charge.
+    #[prost(message, optional, tag = "7")]
+    pub charge_total: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What its rows credit, without a sign.
+    #[prost(message, optional, tag = "8")]
+    pub credit_total: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The digits of its student ids, added up.
+    #[prost(string, tag = "9")]
+    pub hash_total: ::prost::alloc::string::String,
+    /// SHA-256 of its file, in hexadecimal digits.
+    #[prost(string, tag = "10")]
+    pub fingerprint: ::prost::alloc::string::String,
+    /// Why it is not delivered; empty where nothing is in the way.
+    #[prost(string, tag = "11")]
+    pub problem: ::prost::alloc::string::String,
+    /// When it was built.
+    #[prost(message, optional, tag = "12")]
+    pub built_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was delivered.
+    #[prost(message, optional, tag = "13")]
+    pub delivered_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When its last row was answered.
+    #[prost(message, optional, tag = "14")]
+    pub answered_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for PostingBatch {
+    const NAME: &'static str = "PostingBatch";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PostingBatch".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PostingBatch".into()
+    }
+}
+/// Which batches.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPostingBatchesRequest {
+    /// Only those in this state; unspecified: all.
+    #[prost(enumeration = "PostingBatchState", tag = "1")]
+    pub state: i32,
+    /// How many at the most, 1 to 1,000; 0 means 50.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListPostingBatchesRequest {
+    const NAME: &'static str = "ListPostingBatchesRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListPostingBatchesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListPostingBatchesRequest".into()
+    }
+}
+/// A page of batches.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPostingBatchesResponse {
+    /// The batches.
+    #[prost(message, repeated, tag = "1")]
+    pub posting_batches: ::prost::alloc::vec::Vec<PostingBatch>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListPostingBatchesResponse {
+    const NAME: &'static str = "ListPostingBatchesResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListPostingBatchesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListPostingBatchesResponse".into()
+    }
+}
+/// Names a batch.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPostingBatchRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetPostingBatchRequest {
+    const NAME: &'static str = "GetPostingBatchRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetPostingBatchRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetPostingBatchRequest".into()
+    }
+}
+/// The batch.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPostingBatchResponse {
+    /// The batch.
+    #[prost(message, optional, tag = "1")]
+    pub posting_batch: ::core::option::Option<PostingBatch>,
+}
+impl ::prost::Name for GetPostingBatchResponse {
+    const NAME: &'static str = "GetPostingBatchResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetPostingBatchResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetPostingBatchResponse".into()
+    }
+}
+/// Where a batch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PostingBatchState {
+    /// Never sent.
+    Unspecified = 0,
+    /// Its file is to be put into the drop folder.
+    Built = 1,
+    /// Its file is in the drop folder, or was taken from there.
+    Delivered = 2,
+    /// Every row was accepted.
+    Acknowledged = 3,
+    /// Every row was answered, and some were rejected.
+    PartlyRejected = 4,
+    /// Every row was rejected.
+    Refused = 5,
+}
+impl PostingBatchState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "POSTING_BATCH_STATE_UNSPECIFIED",
+            Self::Built => "POSTING_BATCH_STATE_BUILT",
+            Self::Delivered => "POSTING_BATCH_STATE_DELIVERED",
+            Self::Acknowledged => "POSTING_BATCH_STATE_ACKNOWLEDGED",
+            Self::PartlyRejected => "POSTING_BATCH_STATE_PARTLY_REJECTED",
+            Self::Refused => "POSTING_BATCH_STATE_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "POSTING_BATCH_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "POSTING_BATCH_STATE_BUILT" => Some(Self::Built),
+            "POSTING_BATCH_STATE_DELIVERED" => Some(Self::Delivered),
+            "POSTING_BATCH_STATE_ACKNOWLEDGED" => Some(Self::Acknowledged),
+            "POSTING_BATCH_STATE_PARTLY_REJECTED" => Some(Self::PartlyRejected),
+            "POSTING_BATCH_STATE_REFUSED" => Some(Self::Refused),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod posting_batch_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Batches: postings that go as one file.
+    #[derive(Debug, Clone)]
+    pub struct PostingBatchServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> PostingBatchServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> PostingBatchServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            PostingBatchServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lists batches, newest first.
+        pub async fn list_posting_batches(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPostingBatchesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPostingBatchesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingBatchService/ListPostingBatches",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingBatchService",
+                        "ListPostingBatches",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads a batch. Errors: POSTING_BATCH_NOT_FOUND (NOT_FOUND).
+        pub async fn get_posting_batch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPostingBatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPostingBatchResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingBatchService/GetPostingBatch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingBatchService",
+                        "GetPostingBatch",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod posting_batch_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with PostingBatchServiceServer.
+    #[async_trait]
+    pub trait PostingBatchService: std::marker::Send + std::marker::Sync + 'static {
+        /// Lists batches, newest first.
+        async fn list_posting_batches(
+            &self,
+            request: tonic::Request<super::ListPostingBatchesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPostingBatchesResponse>,
+            tonic::Status,
+        >;
+        /// Reads a batch. Errors: POSTING_BATCH_NOT_FOUND (NOT_FOUND).
+        async fn get_posting_batch(
+            &self,
+            request: tonic::Request<super::GetPostingBatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPostingBatchResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Batches: postings that go as one file.
+    #[derive(Debug)]
+    pub struct PostingBatchServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> PostingBatchServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for PostingBatchServiceServer<T>
+    where
+        T: PostingBatchService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.billing.v1.PostingBatchService/ListPostingBatches" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPostingBatchesSvc<T: PostingBatchService>(pub Arc<T>);
+                    impl<
+                        T: PostingBatchService,
+                    > tonic::server::UnaryService<super::ListPostingBatchesRequest>
+                    for ListPostingBatchesSvc<T> {
+                        type Response = super::ListPostingBatchesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPostingBatchesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingBatchService>::list_posting_batches(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPostingBatchesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PostingBatchService/GetPostingBatch" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPostingBatchSvc<T: PostingBatchService>(pub Arc<T>);
+                    impl<
+                        T: PostingBatchService,
+                    > tonic::server::UnaryService<super::GetPostingBatchRequest>
+                    for GetPostingBatchSvc<T> {
+                        type Response = super::GetPostingBatchResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPostingBatchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingBatchService>::get_posting_batch(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPostingBatchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for PostingBatchServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.billing.v1.PostingBatchService";
+    impl<T> tonic::server::NamedService for PostingBatchServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What a charge has to be to be posted. Credits of what is posted always are.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PostingCriterion {
+    /// One rule, or several joined.
+    #[prost(
+        oneof = "posting_criterion::Criterion",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+    )]
+    pub criterion: ::core::option::Option<posting_criterion::Criterion>,
+}
+/// Nested message and enum types in `PostingCriterion`.
+pub mod posting_criterion {
+    /// One rule, or several joined.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Criterion {
+        /// All of these hold; none: always.
+        #[prost(message, tag = "1")]
+        All(super::PostingCriteria),
+        /// At least one of these holds.
+        #[prost(message, tag = "2")]
+        Any(super::PostingCriteria),
+        /// This does not hold.
+        #[prost(message, tag = "3")]
+        Not(::prost::alloc::boxed::Box<super::PostingCriterion>),
+        /// Charged at least so many days ago, 0 to 3,650.
+        #[prost(int32, tag = "4")]
+        MinimumAgeDays(i32),
+        /// At least so much is owed here.
+        #[prost(message, tag = "5")]
+        MinimumAmount(super::super::super::r#type::v1::Money),
+        /// Of this kind.
+        #[prost(enumeration = "super::FeeFineKind", tag = "6")]
+        Kind(i32),
+        /// Of this type, by its id.
+        #[prost(string, tag = "7")]
+        FeeFineTypeId(::prost::alloc::string::String),
+        /// Owed to this owner, by its id.
+        #[prost(string, tag = "8")]
+        FeeFineOwnerId(::prost::alloc::string::String),
+        /// Owed to this library, by its code.
+        #[prost(string, tag = "9")]
+        LibraryCode(::prost::alloc::string::String),
+        /// Owed to this college, by its code.
+        #[prost(string, tag = "10")]
+        InstitutionCode(::prost::alloc::string::String),
+    }
+}
+impl ::prost::Name for PostingCriterion {
+    const NAME: &'static str = "PostingCriterion";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PostingCriterion".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PostingCriterion".into()
+    }
+}
+/// Several criteria.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PostingCriteria {
+    /// At most 100 in all, nested at most 8 deep.
+    #[prost(message, repeated, tag = "1")]
+    pub criteria: ::prost::alloc::vec::Vec<PostingCriterion>,
+}
+impl ::prost::Name for PostingCriteria {
+    const NAME: &'static str = "PostingCriteria";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PostingCriteria".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PostingCriteria".into()
+    }
+}
+/// What is posted, and when.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PostingPolicy {
+    /// What a charge has to be; unset: every charge is posted.
+    #[prost(message, optional, tag = "1")]
+    pub criterion: ::core::option::Option<PostingCriterion>,
+    /// Days that pass between a charge's dated notice and its posting, 0 to
+    /// 3,650; unset: no notice is needed.
+    #[prost(int32, optional, tag = "2")]
+    pub notice_wait_days: ::core::option::Option<i32>,
+    /// Changes with each update; for the next one.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
+    /// Who changed it last.
+    #[prost(string, tag = "4")]
+    pub changed_by: ::prost::alloc::string::String,
+    /// When; unset while it never was.
+    #[prost(message, optional, tag = "5")]
+    pub changed_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for PostingPolicy {
+    const NAME: &'static str = "PostingPolicy";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PostingPolicy".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PostingPolicy".into()
+    }
+}
+/// Asks for the policy.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPostingPolicyRequest {}
+impl ::prost::Name for GetPostingPolicyRequest {
+    const NAME: &'static str = "GetPostingPolicyRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetPostingPolicyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetPostingPolicyRequest".into()
+    }
+}
+/// The policy.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetPostingPolicyResponse {
+    /// The policy.
+    #[prost(message, optional, tag = "1")]
+    pub posting_policy: ::core::option::Option<PostingPolicy>,
+}
+impl ::prost::Name for GetPostingPolicyResponse {
+    const NAME: &'static str = "GetPostingPolicyResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetPostingPolicyResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetPostingPolicyResponse".into()
+    }
+}
+/// The policy as it is to be.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdatePostingPolicyRequest {
+    /// The policy, with the etag that was read; the other outputs are ignored.
+    #[prost(message, optional, tag = "1")]
+    pub posting_policy: ::core::option::Option<PostingPolicy>,
+    /// A UUID for this change; the same id again gets the policy as it stands.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for UpdatePostingPolicyRequest {
+    const NAME: &'static str = "UpdatePostingPolicyRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.UpdatePostingPolicyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.UpdatePostingPolicyRequest".into()
+    }
+}
+/// The policy as it is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdatePostingPolicyResponse {
+    /// The policy.
+    #[prost(message, optional, tag = "1")]
+    pub posting_policy: ::core::option::Option<PostingPolicy>,
+}
+impl ::prost::Name for UpdatePostingPolicyResponse {
+    const NAME: &'static str = "UpdatePostingPolicyResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.UpdatePostingPolicyResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.UpdatePostingPolicyResponse".into()
+    }
+}
+/// Asks for a dry run.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewPostingsRequest {
+    /// The policy to try; unset: the one that applies.
+    #[prost(message, optional, tag = "1")]
+    pub posting_policy: ::core::option::Option<PostingPolicy>,
+    /// How many charges at the most, 1 to 1,000; 0 means 100.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PreviewPostingsRequest {
+    const NAME: &'static str = "PreviewPostingsRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PreviewPostingsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PreviewPostingsRequest".into()
+    }
+}
+/// A charge in a dry run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PostingPreview {
+    /// The account (charge).
+    #[prost(string, tag = "1")]
+    pub account_id: ::prost::alloc::string::String,
+    /// Its reference.
+    #[prost(string, tag = "2")]
+    pub reference: ::prost::alloc::string::String,
+    /// What would be posted; negative for a credit.
+    #[prost(message, optional, tag = "3")]
+    pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Whether it would be posted now.
+    #[prost(bool, tag = "4")]
+    pub would_post: bool,
+    /// What holds it, where it would not be.
+    #[prost(string, tag = "5")]
+    pub held_because: ::prost::alloc::string::String,
+    /// Where it would go.
+    #[prost(string, tag = "6")]
+    pub funding_destination_id: ::prost::alloc::string::String,
+    /// The academic period in which it would go.
+    #[prost(string, tag = "7")]
+    pub academic_period_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PostingPreview {
+    const NAME: &'static str = "PostingPreview";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PostingPreview".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PostingPreview".into()
+    }
+}
+/// A page of a dry run, by date of charge.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewPostingsResponse {
+    /// The charges.
+    #[prost(message, repeated, tag = "1")]
+    pub previews: ::prost::alloc::vec::Vec<PostingPreview>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PreviewPostingsResponse {
+    const NAME: &'static str = "PreviewPostingsResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PreviewPostingsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PreviewPostingsResponse".into()
+    }
+}
+/// Dated notices.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecordPostingNoticesRequest {
+    /// The accounts (charges) that were notified, 1 to 1,000.
+    #[prost(string, repeated, tag = "1")]
+    pub account_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The date on the notice.
+    #[prost(message, optional, tag = "2")]
+    pub noticed_on: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RecordPostingNoticesRequest {
+    const NAME: &'static str = "RecordPostingNoticesRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.RecordPostingNoticesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.RecordPostingNoticesRequest".into()
+    }
+}
+/// The notices are recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecordPostingNoticesResponse {}
+impl ::prost::Name for RecordPostingNoticesResponse {
+    const NAME: &'static str = "RecordPostingNoticesResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.RecordPostingNoticesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.RecordPostingNoticesResponse".into()
+    }
+}
+/// Generated client implementations.
+pub mod posting_policy_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The district's rules on what is posted, and when.
+    #[derive(Debug, Clone)]
+    pub struct PostingPolicyServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> PostingPolicyServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> PostingPolicyServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            PostingPolicyServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Reads the policy.
+        pub async fn get_posting_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPostingPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPostingPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingPolicyService/GetPostingPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingPolicyService",
+                        "GetPostingPolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Replaces the policy. What is under way goes on. Errors: ETAG_MISMATCH
+        /// (ABORTED), POSTING_CRITERION_MALFORMED (INVALID_ARGUMENT).
+        pub async fn update_posting_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdatePostingPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdatePostingPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingPolicyService/UpdatePostingPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingPolicyService",
+                        "UpdatePostingPolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// A dry run: the charges that are owed and not posted, whether each would be
+        /// posted now, where to, and what holds it otherwise. Changes nothing. Errors:
+        /// POSTING_CRITERION_MALFORMED (INVALID_ARGUMENT).
+        pub async fn preview_postings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PreviewPostingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewPostingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingPolicyService/PreviewPostings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingPolicyService",
+                        "PreviewPostings",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Records the dated notices of charges; the first date of a charge counts.
+        /// Nothing of them is changed where one is refused. Errors: ACCOUNT_NOT_FOUND
+        /// (NOT_FOUND), NOTICE_DATE_IN_FUTURE (FAILED_PRECONDITION).
+        pub async fn record_posting_notices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecordPostingNoticesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RecordPostingNoticesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PostingPolicyService/RecordPostingNotices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.PostingPolicyService",
+                        "RecordPostingNotices",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod posting_policy_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with PostingPolicyServiceServer.
+    #[async_trait]
+    pub trait PostingPolicyService: std::marker::Send + std::marker::Sync + 'static {
+        /// Reads the policy.
+        async fn get_posting_policy(
+            &self,
+            request: tonic::Request<super::GetPostingPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPostingPolicyResponse>,
+            tonic::Status,
+        >;
+        /// Replaces the policy. What is under way goes on. Errors: ETAG_MISMATCH
+        /// (ABORTED), POSTING_CRITERION_MALFORMED (INVALID_ARGUMENT).
+        async fn update_posting_policy(
+            &self,
+            request: tonic::Request<super::UpdatePostingPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdatePostingPolicyResponse>,
+            tonic::Status,
+        >;
+        /// A dry run: the charges that are owed and not posted, whether each would be
+        /// posted now, where to, and what holds it otherwise. Changes nothing. Errors:
+        /// POSTING_CRITERION_MALFORMED (INVALID_ARGUMENT).
+        async fn preview_postings(
+            &self,
+            request: tonic::Request<super::PreviewPostingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewPostingsResponse>,
+            tonic::Status,
+        >;
+        /// Records the dated notices of charges; the first date of a charge counts.
+        /// Nothing of them is changed where one is refused. Errors: ACCOUNT_NOT_FOUND
+        /// (NOT_FOUND), NOTICE_DATE_IN_FUTURE (FAILED_PRECONDITION).
+        async fn record_posting_notices(
+            &self,
+            request: tonic::Request<super::RecordPostingNoticesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RecordPostingNoticesResponse>,
+            tonic::Status,
+        >;
+    }
+    /// The district's rules on what is posted, and when.
+    #[derive(Debug)]
+    pub struct PostingPolicyServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> PostingPolicyServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>>
+    for PostingPolicyServiceServer<T>
+    where
+        T: PostingPolicyService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.billing.v1.PostingPolicyService/GetPostingPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPostingPolicySvc<T: PostingPolicyService>(pub Arc<T>);
+                    impl<
+                        T: PostingPolicyService,
+                    > tonic::server::UnaryService<super::GetPostingPolicyRequest>
+                    for GetPostingPolicySvc<T> {
+                        type Response = super::GetPostingPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPostingPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingPolicyService>::get_posting_policy(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPostingPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PostingPolicyService/UpdatePostingPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdatePostingPolicySvc<T: PostingPolicyService>(pub Arc<T>);
+                    impl<
+                        T: PostingPolicyService,
+                    > tonic::server::UnaryService<super::UpdatePostingPolicyRequest>
+                    for UpdatePostingPolicySvc<T> {
+                        type Response = super::UpdatePostingPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdatePostingPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingPolicyService>::update_posting_policy(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdatePostingPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PostingPolicyService/PreviewPostings" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewPostingsSvc<T: PostingPolicyService>(pub Arc<T>);
+                    impl<
+                        T: PostingPolicyService,
+                    > tonic::server::UnaryService<super::PreviewPostingsRequest>
+                    for PreviewPostingsSvc<T> {
+                        type Response = super::PreviewPostingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PreviewPostingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingPolicyService>::preview_postings(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewPostingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PostingPolicyService/RecordPostingNotices" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecordPostingNoticesSvc<T: PostingPolicyService>(pub Arc<T>);
+                    impl<
+                        T: PostingPolicyService,
+                    > tonic::server::UnaryService<super::RecordPostingNoticesRequest>
+                    for RecordPostingNoticesSvc<T> {
+                        type Response = super::RecordPostingNoticesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecordPostingNoticesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PostingPolicyService>::record_posting_notices(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecordPostingNoticesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for PostingPolicyServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.billing.v1.PostingPolicyService";
+    impl<T> tonic::server::NamedService for PostingPolicyServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

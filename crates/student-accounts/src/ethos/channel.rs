@@ -1,11 +1,12 @@
 //! Requests with a token and a deadline, and what is known when one fails.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, Url};
 
 use crate::error::Error;
+use crate::ethos::gate::{Gate, Held};
 use crate::ethos::token::{TokenFailure, Tokens};
 use crate::ethos::{EthosSettings, checked_base, is_loopback};
 
@@ -21,6 +22,7 @@ pub(super) struct Channel {
     client: Client,
     base: Url,
     tokens: Tokens,
+    gate: Gate,
 }
 
 /// An answer. The status has arrived; the body may have been lost.
@@ -46,6 +48,8 @@ pub(super) enum Lost {
 pub(super) enum Failure {
     Token(TokenFailure),
     Lost(Lost),
+    /// Nothing was sent: the site failed too often, or has too much to do.
+    Held,
 }
 
 impl Lost {
@@ -80,6 +84,7 @@ impl Channel {
             client,
             base,
             tokens,
+            gate: Gate::new(settings.requests_per_second),
         })
     }
 
@@ -105,7 +110,33 @@ impl Channel {
         self.send(request).await.map_err(Error::from)
     }
 
+    /// Sends a request where the gate lets it through, and tells the gate what became of it.
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+        let wait = self
+            .gate
+            .admit(Instant::now())
+            .map_err(|Held| Failure::Held)?;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let mut unanswered = Unanswered(Some(&self.gate));
+        let answer = self.send_with_token(request).await;
+        match &answer {
+            Ok(answer) if answer.status == 429 => {
+                unanswered.0 = None;
+                let pause = answer.retry_after.unwrap_or(Duration::from_secs(1));
+                self.gate.pause(Instant::now(), pause);
+            }
+            Ok(answer) if answer.status < 500 => {
+                unanswered.0 = None;
+                self.gate.answered();
+            }
+            Ok(_) | Err(_) => {}
+        }
+        answer
+    }
+
+    async fn send_with_token(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let request = request.header(header::ACCEPT, MEDIA_TYPE);
         let again = request.try_clone();
         let token = self
@@ -128,6 +159,22 @@ impl Channel {
             Some(_) | None => Ok(answer),
         }
     }
+}
+
+/// A request that counts as failed unless it was answered, also where its caller stops waiting.
+struct Unanswered<'a>(Option<&'a Gate>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(gate) = self.0 {
+            gate.failed(Instant::now(), chance());
+        }
+    }
+}
+
+/// From 0 to 1, by the random part of a new id.
+fn chance() -> f64 {
+    f64::from(carrel_ids::new_id().as_u128() as u16) / f64::from(u16::MAX)
 }
 
 async fn answer(request: RequestBuilder) -> Result<Answer, Failure> {

@@ -4,6 +4,7 @@
 //! exception is an answer 401, which proves that nothing was taken: the token is renewed and the request sent again.
 
 mod channel;
+mod gate;
 mod token;
 mod verdict;
 mod wire;
@@ -52,6 +53,8 @@ pub struct EthosSettings {
     pub filters: QueryFilters,
     /// Whether the site takes a negative amount as a credit.
     pub negative_amounts: bool,
+    /// How many requests the site takes in a second; `None`: as many as come.
+    pub requests_per_second: Option<u32>,
 }
 
 /// The criteria that a site's queries take. What the site does not filter is filtered here.
@@ -76,6 +79,7 @@ impl EthosSettings {
             deadline: Duration::from_secs(20),
             filters: QueryFilters::All,
             negative_amounts: true,
+            requests_per_second: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 200 or 201 with an id | accepted |
 //! | 400, 413, 422 | rejected: the SIS looked at the posting and refused it |
+//! | held back by the rate limit or the circuit breaker | not sent |
 //! | no token could be had | not sent |
 //! | name, connection or TLS failed, also by the connect deadline | not sent |
 //! | 401 after a renewed token, 403 | not sent: refused before the posting was looked at |
@@ -33,6 +34,11 @@ pub(super) fn of_create(sent: Result<Answer, Failure>) -> PostOutcome {
         Err(Failure::Token(failure)) => {
             return PostOutcome::NotSent {
                 cause: failure.into(),
+            };
+        }
+        Err(Failure::Held) => {
+            return PostOutcome::NotSent {
+                cause: NotSentCause::Held,
             };
         }
         Err(Failure::Lost(Lost::Unreachable(text))) => {
@@ -141,6 +147,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Lost(lost) => lost.into(),
+            Failure::Held => Self::Unavailable(NotSentCause::Held.to_string()),
             Failure::Token(failure) => match NotSentCause::from(failure) {
                 NotSentCause::NotAuthorised { status } => Self::NotAuthorised { status },
                 cause => Self::Unavailable(cause.to_string()),

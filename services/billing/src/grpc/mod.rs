@@ -4,6 +4,8 @@ mod account;
 mod fee_fine;
 mod journal;
 mod posting;
+mod posting_batch;
+mod posting_policy;
 mod posting_route;
 
 use carrel_money::Money;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Rpcs, actor, unknown_value};
 use crate::message;
 use crate::posting::model::PostingState;
+use crate::posting::work::{self, Finding};
 use crate::posting::{self, reconciliation};
 
 #[tonic::async_trait]
@@ -73,6 +74,7 @@ impl PostingService for Rpcs {
             unknown_count: run.unknown,
             unrouted_count: run.unrouted,
             settled_count: run.settled,
+            batched_count: run.batched,
         }))
     }
 
@@ -88,6 +90,78 @@ impl PostingService for Rpcs {
         Ok(Response::new(pb::RetryPostingResponse {
             posting: Some(message::posting(&posting, &[])),
         }))
+    }
+
+    async fn list_posting_work(
+        &self,
+        request: Request<pb::ListPostingWorkRequest>,
+    ) -> Result<Response<pb::ListPostingWorkResponse>, Status> {
+        let request = request.into_inner();
+        let query = pb::ListPostingWorkRequest::default();
+        let page: Page<(Timestamp, Uuid)> =
+            page(request.page_size, &request.page_token, &query, 50, 1_000)?;
+        let mut postings = work::list(&self.billing, page.after, page.limit()).await?;
+        let next_page_token = page.cut(&mut postings, |posting| (posting.updated_at, posting.id));
+        Ok(Response::new(pb::ListPostingWorkResponse {
+            postings: postings
+                .iter()
+                .map(|posting| message::posting(posting, &[]))
+                .collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn resolve_unknown_posting(
+        &self,
+        request: Request<pb::ResolveUnknownPostingRequest>,
+    ) -> Result<Response<pb::ResolveUnknownPostingResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let id = wire::id("id", &request.id)?;
+        let sis_charge_id = wire::text("sis_charge_id", &request.sis_charge_id, 0, 200)?;
+        let finding = match pb::PostingFinding::try_from(request.finding) {
+            Ok(pb::PostingFinding::Found) => Finding::Found(sis_charge_id.to_owned()),
+            Ok(pb::PostingFinding::NotFound) => Finding::NotFound,
+            Ok(pb::PostingFinding::Unspecified) | Err(_) => {
+                return Err(unknown_value("finding").into());
+            }
+        };
+        let evidence = wire::text("evidence", &request.evidence, 1, 500)?;
+        let actor = actor(&call);
+        let posting =
+            work::resolve_unknown(&self.billing, &key, &actor, id, &finding, evidence).await?;
+        Ok(Response::new(pb::ResolveUnknownPostingResponse {
+            posting: Some(message::posting(&posting, &[])),
+        }))
+    }
+
+    async fn return_posting_to_library(
+        &self,
+        request: Request<pb::ReturnPostingToLibraryRequest>,
+    ) -> Result<Response<pb::ReturnPostingToLibraryResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let id = wire::id("id", &request.id)?;
+        let comment = wire::text("comment", &request.comment, 1, 500)?;
+        let posting =
+            work::return_to_library(&self.billing, &key, &actor(&call), id, comment).await?;
+        Ok(Response::new(pb::ReturnPostingToLibraryResponse {
+            posting: Some(message::posting(&posting, &[])),
+        }))
+    }
+
+    async fn lift_posting_hold(
+        &self,
+        request: Request<pb::LiftPostingHoldRequest>,
+    ) -> Result<Response<pb::LiftPostingHoldResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let account_id = wire::id("account_id", &request.account_id)?;
+        work::lift_hold(&self.billing, &key, account_id).await?;
+        Ok(Response::new(pb::LiftPostingHoldResponse {}))
     }
 
     async fn reconcile(

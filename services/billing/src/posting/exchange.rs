@@ -66,7 +66,10 @@ pub(super) async fn claim_pending(
         };
         let due = store::lock_due(transaction, PostingState::Pending, at.machine, limit).await?;
         let account_ids: Vec<Uuid> = due.iter().map(|posting| posting.account_id).collect();
+        let ids: Vec<Uuid> = due.iter().map(|posting| posting.id).collect();
         let mut standings = store::standings(transaction, &account_ids).await?;
+        let mut statements = store::statements(transaction, &ids).await?;
+        let mut attempts = Vec::with_capacity(due.len());
         let count = due.len();
         let mut claimed = Vec::with_capacity(count);
         let mut events = Vec::with_capacity(count);
@@ -86,26 +89,21 @@ pub(super) async fn claim_pending(
             }
             let attempt_id = new_id();
             posting.submit(attempt_id, today, sis.patience, at)?;
-            let attempt = Attempt {
-                kind: "submit".into(),
-                started_at: at.machine,
-                ended_at: None,
-                outcome: String::new(),
-                detail: String::new(),
-            };
-            store::insert_attempt(transaction, attempt_id, posting.id, &attempt).await?;
+            attempts.push((attempt_id, posting.id));
             store::update_posting(transaction, &posting).await?;
-            let (statement_text, original_reference) =
-                store::statement(transaction, posting.id).await?;
+            let (statement_text, original) = statements
+                .remove(&posting.id)
+                .ok_or(Error::PostingNotFound)?;
             events.push(message::posting_changed(&posting, at.now));
             claimed.push(HandedOver {
                 posting,
                 attempt_id,
                 statement_text,
-                original_reference,
+                original_reference: original.map(|original| original.reference),
                 deadline,
             });
         }
+        store::insert_attempts(transaction, "submit", &attempts, at.machine).await?;
         carrel_outbox::append(transaction, &events).await?;
         Ok(Claimed {
             handed_over: claimed,
@@ -129,7 +127,12 @@ pub(super) async fn submit(
 }
 
 async fn send(sis: &Sis, handed_over: &HandedOver) -> PostOutcome {
-    let posting = match outgoing(handed_over) {
+    let outgoing = outgoing(
+        &handed_over.posting,
+        &handed_over.statement_text,
+        handed_over.original_reference.as_deref(),
+    );
+    let posting = match outgoing {
         Ok(posting) => posting,
         Err(description) => {
             let error = SisError {
@@ -158,18 +161,20 @@ async fn send(sis: &Sis, handed_over: &HandedOver) -> PostOutcome {
 
 /// What leaves: the student's id, period, destination, amount, date, our
 /// reference and a neutral text (ARCHITECTURE §5.6).
-fn outgoing(handed_over: &HandedOver) -> Result<carrel_student_accounts::Posting, String> {
-    let posting = &handed_over.posting;
+pub(super) fn outgoing(
+    posting: &Posting,
+    statement_text: &str,
+    original_reference: Option<&str>,
+) -> Result<carrel_student_accounts::Posting, String> {
     let reference = |text: &str| text.parse::<Reference>().map_err(|error| error.to_string());
-    let reversal_of = match (posting.reverses_posting_id, &handed_over.original_reference) {
+    let reversal_of = match (posting.reverses_posting_id, original_reference) {
         (Some(posting_id), Some(original)) => Some(Reversal {
             posting_id,
             reference: reference(original)?,
         }),
         (None, _) | (_, None) => None,
     };
-    let description =
-        Description::new(&handed_over.statement_text).map_err(|error| error.to_string())?;
+    let description = Description::new(statement_text).map_err(|error| error.to_string())?;
     Ok(carrel_student_accounts::Posting {
         posting_id: posting.id,
         reference: reference(&posting.reference)?,

@@ -2,22 +2,28 @@
 //!
 //! 0. [`trust`]: after a restore, what the books may have forgotten is looked up before it is posted.
 //! 1. [`lose_expired`]: what was handed over by a worker that never heard an answer is unknown.
-//! 2. [`select_ready`]: charges that are ready get a posting with where they go; so do credits.
+//! 2. [`select_ready`]: charges that are ready, by the [`policy`], get a posting with where they go; so do credits.
 //! 3. [`look_up_unknown`]: the student-information system is asked for what is unknown. Nothing unknown is sent again
 //!    before a look-up finds nothing at a time when it would be there.
 //! 4. [`submit_pending`]: each is marked as handed over and committed, then sent, then its answer recorded.
-//! 5. [`settlement`]: what was paid there; [`reconciliation`]: ledger, postings and student accounts compared.
+//! 5. [`batch`]: where postings go as files, in place of 3 and 4.
+//! 6. [`work`]: what waits for people.
+//! 7. [`settlement`]: what was paid there; [`reconciliation`]: ledger, postings and student accounts compared.
 //!
 //! Any number of workers and replicas may do this at once. A posting changes only under its account's row lock.
 
+pub mod batch;
 mod exchange;
 pub mod model;
+pub mod policy;
 pub mod reconciliation;
 pub mod settlement;
 pub(crate) mod store;
 mod trust;
+pub mod work;
 pub mod worker;
 
+use batch::Building;
 use carrel_database::{Claim, RequestKey, claim, transact};
 use exchange::Recorded;
 use futures::StreamExt as _;
@@ -32,11 +38,12 @@ use crate::error::Error;
 use crate::route::model::{Destination, Routing};
 use crate::{Actor, Billing, Sis, account, message, route};
 use model::{Moment, Posting, PostingState, posting_id};
+use policy::model::Policy;
 use store::Ready;
 
 /// Charges that are selected in one transaction.
 const SELECTED: i64 = 200;
-/// Postings that one worker hands over at once.
+/// Postings that one lane of a worker hands over at once.
 const AT_ONCE: i64 = 8;
 
 /// One exchange with the student-information system, by the machine's clock.
@@ -71,6 +78,8 @@ pub struct Run {
     pub settled: i64,
     /// Postings that certainly did not get through: the system is not there.
     pub not_sent: i64,
+    /// Postings that were put into batches.
+    pub batched: i64,
 }
 
 impl Run {
@@ -101,7 +110,9 @@ pub async fn run_for(billing: &Billing, key: &RequestKey) -> Result<Run, Error> 
         return Ok(Run::default());
     }
     let mut run = work_queue(billing).await?;
-    run.settled = settlement::ask_what_was_paid(billing).await?;
+    if billing.sis.is_some() {
+        run.settled = settlement::ask_what_was_paid(billing).await?;
+    }
     transact!(billing.database, "claim_posting_run", |transaction| {
         Ok::<_, Error>(claim(transaction, key, &[], now).await??)
     })?;
@@ -114,7 +125,7 @@ pub async fn run_for(billing: &Billing, key: &RequestKey) -> Result<Run, Error> 
 /// [`Error::SisNotConfigured`], the database's. That the student-information
 /// system is not there is no error: its postings wait.
 pub async fn work_queue(billing: &Billing) -> Result<Run, Error> {
-    Ok(work_round(billing).await?.0)
+    Ok(work_round(billing, Building::Now).await?.0)
 }
 
 /// Whether the student-information system answers.
@@ -126,10 +137,14 @@ enum Answering {
 }
 
 /// Works the queue once, as far as the student-information system answers.
-async fn work_round(billing: &Billing) -> Result<(Run, Answering), Error> {
-    let sis = billing.sis.as_deref().ok_or(Error::SisNotConfigured)?;
+async fn work_round(billing: &Billing, building: Building) -> Result<(Run, Answering), Error> {
     let mut run = Run::default();
-    trust::notice_restore(billing, sis).await?;
+    if let Some(site) = billing.batches.as_deref() {
+        batch::work(billing, site, building, &mut run).await?;
+        return Ok((run, Answering::Yes));
+    }
+    let sis = billing.sis.as_deref().ok_or(Error::SisNotConfigured)?;
+    trust::notice_restore(billing, sis.patience).await?;
     lose_expired(billing).await?;
     select_ready(billing, &mut run).await?;
     let mut answering = look_up_unknown(billing, sis, &mut run).await?;
@@ -175,42 +190,80 @@ async fn lose_expired(billing: &Billing) -> Result<(), Error> {
     }
 }
 
-/// Charges that are old enough, of patrons with a student account, get a
-/// posting; credits of what is there get theirs at once.
+/// Charges that are old enough and that the policy chooses, of patrons with a
+/// student account, get a posting; credits of what is there get theirs at once.
 async fn select_ready(billing: &Billing, run: &mut Run) -> Result<(), Error> {
+    let mut after = None;
     loop {
         let at = billing.moment();
         let charged_before = at.now - billing.posting_after;
-        let made = transact!(billing.database, "select_ready_charges", |transaction| {
-            let ids = store::lock_ready(transaction, charged_before, SELECTED).await?;
-            let ready = store::list_ready(transaction, &ids).await?;
-            let routing = route::routing(transaction).await?;
-            let mut postings = Vec::with_capacity(ready.len());
-            for ready in &ready {
-                let Some(posting) = posting_of(transaction, billing, ready, &routing, at).await?
-                else {
-                    continue;
-                };
-                store::insert_posting(transaction, &posting).await?;
-                postings.push(posting);
-            }
-            let events: Vec<_> = postings
-                .iter()
-                .map(|posting| message::posting_changed(posting, at.now))
-                .collect();
-            carrel_outbox::append(transaction, &events).await?;
-            Ok::<_, Error>(postings)
-        })?;
-        let unrouted = |posting: &&Posting| posting.state == PostingState::Unrouted;
-        run.created += made.len() as i64;
-        run.unrouted += made.iter().filter(unrouted).count() as i64;
-        if !made.is_empty() {
-            billing.committed();
+        let mut connection = billing.database.pool().acquire().await?;
+        let policy = policy::store::find_policy(&mut connection).await?;
+        let page = store::list_postable(&mut connection, charged_before, after, SELECTED).await?;
+        let ids: Vec<Uuid> = page.iter().map(|(_, id)| *id).collect();
+        // Looked at without a lock first: what the policy leaves is locked by nobody.
+        let chosen = chosen(
+            billing,
+            &policy,
+            store::list_ready(&mut connection, &ids).await?,
+        )?;
+        drop(connection);
+        if !chosen.is_empty() {
+            let ids: Vec<Uuid> = chosen.iter().map(|ready| ready.account_id).collect();
+            make_postings(billing, &policy, &ids, at, run).await?;
         }
-        if made.len() < SELECTED as usize {
+        if page.len() < SELECTED as usize {
             return Ok(());
         }
+        after = page.last().copied();
     }
+}
+
+/// Those that nothing holds.
+fn chosen(billing: &Billing, policy: &Policy, ready: Vec<Ready>) -> Result<Vec<Ready>, Error> {
+    let mut chosen = Vec::with_capacity(ready.len());
+    for ready in ready {
+        let owed_here = money(ready.owed_here, &ready.currency)?;
+        if policy::held_because(billing, policy, &ready, owed_here).is_none() {
+            chosen.push(ready);
+        }
+    }
+    Ok(chosen)
+}
+
+async fn make_postings(
+    billing: &Billing,
+    policy: &Policy,
+    ids: &[Uuid],
+    at: Moment,
+    run: &mut Run,
+) -> Result<(), Error> {
+    let made = transact!(billing.database, "select_ready_charges", |transaction| {
+        let ids = store::lock_accounts(transaction, ids).await?;
+        let ready = chosen(billing, policy, store::list_ready(transaction, &ids).await?)?;
+        let routing = route::routing(transaction).await?;
+        let mut postings = Vec::with_capacity(ready.len());
+        for ready in &ready {
+            let Some(posting) = posting_of(transaction, billing, ready, &routing, at).await? else {
+                continue;
+            };
+            store::insert_posting(transaction, &posting).await?;
+            postings.push(posting);
+        }
+        let events: Vec<_> = postings
+            .iter()
+            .map(|posting| message::posting_changed(posting, at.now))
+            .collect();
+        carrel_outbox::append(transaction, &events).await?;
+        Ok::<_, Error>(postings)
+    })?;
+    let unrouted = |posting: &&Posting| posting.state == PostingState::Unrouted;
+    run.created += made.len() as i64;
+    run.unrouted += made.iter().filter(unrouted).count() as i64;
+    if !made.is_empty() {
+        billing.committed();
+    }
+    Ok(())
 }
 
 /// The posting of a charge that is ready, by its route and period; or of a
@@ -330,6 +383,25 @@ async fn look_up_unknown(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<
 /// Hands over what is pending, and stops where the student-information system
 /// turns out not to be there.
 async fn submit_pending(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<Answering, Error> {
+    // While one lane waits for its slowest answer, the other goes on.
+    let (mut first, mut second) = (Run::default(), Run::default());
+    let (one, other) = futures::join!(
+        submit_lane(billing, sis, &mut first),
+        submit_lane(billing, sis, &mut second),
+    );
+    for lane in [first, second] {
+        run.acknowledged += lane.acknowledged;
+        run.rejected += lane.rejected;
+        run.unknown += lane.unknown;
+        run.not_sent += lane.not_sent;
+    }
+    match (one?, other?) {
+        (Answering::Yes, Answering::Yes) => Ok(Answering::Yes),
+        (Answering::No, _) | (_, Answering::No) => Ok(Answering::No),
+    }
+}
+
+async fn submit_lane(billing: &Billing, sis: &Sis, run: &mut Run) -> Result<Answering, Error> {
     loop {
         let claimed = exchange::claim_pending(billing, sis, AT_ONCE).await?;
         let last = claimed.count < AT_ONCE as usize;

@@ -21,6 +21,8 @@ use crate::route::model::Destination;
 
 /// The longest problem text that is kept, in characters.
 const LONGEST_PROBLEM: usize = 500;
+/// Tries in a row that were not sent before a person looks; some hours.
+const MOST_ATTEMPTS: i32 = 100;
 /// The longest time between two tries.
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_mins(5);
 
@@ -204,16 +206,36 @@ impl Posting {
         Ok(())
     }
 
+    /// It cannot be sent as it stands, and was not: a person decides.
+    ///
+    /// # Errors
+    /// [`Error::PostingTransition`].
+    pub fn refuse(&mut self, problem: &str, at: Moment) -> Result<(), Error> {
+        self.go(PostingState::Rejected, &[PostingState::Pending], at.now)?;
+        self.say(problem);
+        Ok(())
+    }
+
     /// It certainly never arrived, and waits for another try.
     ///
     /// # Errors
     /// [`Error::PostingTransition`].
     pub fn not_sent(&mut self, problem: &str, at: Moment) -> Result<(), Error> {
         let from = [PostingState::Submitted, PostingState::Unknown];
+        if self.attempt_count > 0 && self.attempt_count % MOST_ATTEMPTS == 0 {
+            self.go(PostingState::Rejected, &from, at.now)?;
+            self.close_attempt();
+            self.say(&format!(
+                "given up after {} tries: {problem}",
+                self.attempt_count
+            ));
+            return Ok(());
+        }
         self.go(PostingState::Pending, &from, at.now)?;
         self.close_attempt();
         self.say(problem);
-        self.next_attempt_at = at.machine + back_off(self.attempt_count);
+        let pause = spread(back_off(self.attempt_count), self.id, self.attempt_count);
+        self.next_attempt_at = at.machine + pause;
         Ok(())
     }
 
@@ -302,6 +324,42 @@ impl Posting {
         self.close_attempt();
         self.problem.clear();
         self.next_attempt_at = at.machine;
+        Ok(())
+    }
+
+    /// A person looked, at a time when it would be there, and it is not: it is
+    /// posted again.
+    ///
+    /// # Errors
+    /// [`Error::PostingNotUnknown`], [`Error::PostingInFlight`].
+    pub fn resolve_absent(&mut self, at: Moment) -> Result<(), Error> {
+        if self.state != PostingState::Unknown {
+            return Err(Error::PostingNotUnknown);
+        }
+        if self.absent_from.is_some_and(|from| at.machine < from) {
+            return Err(Error::PostingInFlight);
+        }
+        self.go(PostingState::Pending, &[PostingState::Unknown], at.now)?;
+        self.close_attempt();
+        self.problem.clear();
+        self.next_attempt_at = at.machine;
+        Ok(())
+    }
+
+    /// A person gives the charge back to the library, where it is paid.
+    ///
+    /// # Errors
+    /// [`Error::PostingNotHere`], [`Error::PostingIsCredit`].
+    pub fn return_to_library(&mut self, now: Timestamp) -> Result<(), Error> {
+        if self.amount.is_negative() {
+            return Err(Error::PostingIsCredit);
+        }
+        if !self.state.is_here() {
+            return Err(Error::PostingNotHere);
+        }
+        let from = [self.state];
+        self.go(PostingState::Cancelled, &from, now)?;
+        self.say("returned to the library");
         Ok(())
     }
 
@@ -430,6 +488,14 @@ pub fn without_student(text: &str, student_id: &str) -> String {
 pub fn back_off(attempts: i32) -> SignedDuration {
     let exponent = attempts.clamp(1, 10) - 1;
     SignedDuration::from_secs(1 << exponent).min(LONGEST_BACK_OFF)
+}
+
+/// A pause, shorter by up to a quarter: postings that failed together come
+/// back one by one. By the posting and its try, so that a rule stays a rule.
+fn spread(pause: SignedDuration, id: Uuid, attempts: i32) -> SignedDuration {
+    let seed = Uuid::new_v5(&id, &attempts.to_be_bytes());
+    let quarter = (seed.as_u128() % 256) as i32;
+    pause - pause / 1024 * quarter
 }
 
 /// A posting that waits, for tests of rules.

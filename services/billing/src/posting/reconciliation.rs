@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use carrel_ids::Reference;
 use carrel_money::Money;
 use carrel_student_accounts::SisCharge;
+use futures::StreamExt as _;
+use futures::stream;
 use sqlx::Acquire as _;
 use uuid::Uuid;
 
 use super::model::{Posting, PostingState};
 use super::settlement::{Tuple, by_tuple, filter_of, tuple_of};
-use super::store;
+use super::{AT_ONCE, store};
 use crate::columns::money;
 use crate::error::{Error, is_away, sis_error_kind};
 use crate::journal;
@@ -162,8 +164,15 @@ async fn list_charges(sis: &Sis, postings: &[Posting]) -> Result<Listed, Error> 
         charges: Vec::new(),
         refused: HashSet::new(),
     };
-    for tuple in by_tuple(postings.to_vec()).into_keys() {
-        match sis.accounts.list_charges(&filter_of(&tuple)).await {
+    let tuples = by_tuple(postings.to_vec()).into_keys();
+    let mut answers = stream::iter(tuples)
+        .map(|tuple| async {
+            let charges = sis.accounts.list_charges(&filter_of(&tuple)).await;
+            (tuple, charges)
+        })
+        .buffer_unordered(AT_ONCE as usize);
+    while let Some((tuple, charges)) = answers.next().await {
+        match charges {
             Ok(charges) => listed.charges.extend(charges),
             Err(error) if is_away(&error) => return Err(Error::SisUnavailable(error)),
             Err(error) => {

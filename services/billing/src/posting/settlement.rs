@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use carrel_database::transact;
 use carrel_student_accounts::{AccountFilter, SisCharge, SisPayment};
+use futures::StreamExt as _;
+use futures::stream;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::model::Posting;
-use super::store;
+use super::{AT_ONCE, store};
 use crate::account::{self, Note};
 use crate::columns::money;
 use crate::error::{Error, is_away, sis_error_kind};
@@ -38,8 +40,11 @@ pub async fn ask_what_was_paid(billing: &Billing) -> Result<i64, Error> {
     drop(connection);
     let mut settled = 0;
     let mut passed_over = 0;
-    for (tuple, postings) in by_tuple(unsettled) {
-        let (charges, payments) = match ask(sis, &tuple).await {
+    let mut answers = stream::iter(by_tuple(unsettled))
+        .map(|(tuple, postings)| async move { (postings, ask(sis, &tuple).await) })
+        .buffer_unordered(AT_ONCE as usize);
+    while let Some((postings, answer)) = answers.next().await {
+        let (charges, payments) = match answer {
             Ok(answer) => answer,
             Err(error) if is_away(&error) => {
                 tracing::warn!(kind = sis_error_kind(&error), "could not ask what was paid");

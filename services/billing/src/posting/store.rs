@@ -95,26 +95,54 @@ pub(crate) struct Ready {
     pub(crate) original_student_id: Option<String>,
     pub(crate) original_destination_id: Option<String>,
     pub(crate) original_period_id: Option<String>,
+    pub(crate) fee_fine_type_id: Uuid,
+    pub(crate) fee_fine_owner_id: Uuid,
+    pub(crate) library_code: Option<String>,
+    pub(crate) noticed_on: Option<jiff_sqlx::Date>,
+    pub(crate) is_held: bool,
 }
 
-/// Locks accounts of which something is to be posted: charges of patrons with
-/// a student account that are old enough, and credits at once.
-pub(crate) async fn lock_ready(
+/// Accounts of which something may be posted, by their date: charges of
+/// patrons with a student account that are old enough, and credits.
+pub(crate) async fn list_postable(
     connection: &mut PgConnection,
     charged_before: Timestamp,
+    after: Option<(Timestamp, Uuid)>,
     limit: i64,
-) -> Result<Vec<Uuid>, Error> {
-    Ok(sqlx::query_scalar!(
-        "select a.id from account a left join student_link l on l.patron_id = a.patron_id
+) -> Result<Vec<(Timestamp, Uuid)>, Error> {
+    let (after_at, after_id) = after.unzip();
+    let rows = sqlx::query!(
+        "select a.id, a.charged_at from account a left join student_link l on l.patron_id = a.patron_id
          where a.remaining <> a.at_sis
-           and (a.remaining < a.at_sis or (l.student_id is not null and a.charged_at <= $1))
+           and (a.remaining < a.at_sis
+                or (l.student_id is not null and a.charged_at <= $1
+                    and not exists (select from posting_hold h where h.account_id = a.id)))
            and not exists (
                select from posting p where p.account_id = a.id
                and p.state in ('pending', 'submitted', 'unknown', 'rejected', 'unrouted'))
-         order by a.charged_at limit $2
-         for update of a skip locked",
+           and ($2::timestamptz is null or (a.charged_at, a.id) > ($2, $3))
+         order by a.charged_at, a.id limit $4",
         charged_before.to_sqlx() as jiff_sqlx::Timestamp,
+        after_at.map(ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
+        after_id,
         limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.charged_at.to_jiff(), row.id))
+        .collect())
+}
+
+/// Locks those of these accounts that nobody else has.
+pub(crate) async fn lock_accounts(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, Error> {
+    Ok(sqlx::query_scalar!(
+        "select id from account where id = any($1) order by charged_at, id for update skip locked",
+        ids,
     )
     .fetch_all(connection)
     .await?)
@@ -134,9 +162,12 @@ pub(crate) async fn list_ready(
                   (select count(*) from posting p where p.account_id = a.id) as "posting_count!",
                   original.id as "original_id?", original.student_id as "original_student_id?",
                   original.funding_destination_id as "original_destination_id?",
-                  original.academic_period_id as "original_period_id?"
+                  original.academic_period_id as "original_period_id?", a.fee_fine_type_id, a.fee_fine_owner_id,
+                  a.library_code, n.noticed_on as "noticed_on?",
+                  exists (select from posting_hold h where h.account_id = a.id) as "is_held!"
            from account a
            left join student_link l on l.patron_id = a.patron_id
+           left join posting_notice n on n.account_id = a.id
            left join lateral (
                select * from posting p
                where p.account_id = a.id and p.amount > 0 and p.state in ('acknowledged', 'settled')
@@ -300,24 +331,65 @@ pub(crate) async fn lock_due(
     list_by_ids(connection, &ids).await
 }
 
-/// The neutral text of a posting's charge, and the reference of the posting
-/// that it takes back.
-pub(crate) async fn statement(
+/// The posting that a credit takes back.
+pub(crate) struct Original {
+    pub(crate) reference: String,
+    pub(crate) amount: Decimal,
+    pub(crate) chargeable_on: Option<Date>,
+}
+
+/// The neutral texts of postings, and what they take back, by posting.
+pub(crate) async fn statements(
     connection: &mut PgConnection,
-    posting_id: Uuid,
-) -> Result<(String, Option<String>), Error> {
-    let row = sqlx::query!(
-        r#"select t.statement_text, original.reference as "original?"
+    posting_ids: &[Uuid],
+) -> Result<HashMap<Uuid, (String, Option<Original>)>, Error> {
+    let rows = sqlx::query!(
+        r#"select p.id, t.statement_text, original.reference as "reference?", original.amount as "amount?",
+                  original.chargeable_on as "chargeable_on?"
            from posting p
            join account a on a.id = p.account_id
            join fee_fine_type t on t.id = a.fee_fine_type_id
            left join posting original on original.id = p.reverses_posting_id
-           where p.id = $1"#,
-        posting_id,
+           where p.id = any($1)"#,
+        posting_ids,
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await?;
-    Ok((row.statement_text, row.original))
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let original = row
+                .reference
+                .zip(row.amount)
+                .map(|(reference, amount)| Original {
+                    reference,
+                    amount,
+                    chargeable_on: row.chargeable_on.map(jiff_sqlx::Date::to_jiff),
+                });
+            (row.id, (row.statement_text, original))
+        })
+        .collect())
+}
+
+/// Adds attempts that begin: (attempt, posting).
+pub(crate) async fn insert_attempts(
+    connection: &mut PgConnection,
+    kind: &str,
+    attempts: &[(Uuid, Uuid)],
+    started_at: Timestamp,
+) -> Result<(), Error> {
+    let (ids, posting_ids): (Vec<Uuid>, Vec<Uuid>) = attempts.iter().copied().unzip();
+    sqlx::query!(
+        "insert into posting_attempt (id, posting_id, kind, started_at)
+         select id, posting_id, $3, $4 from unnest($1::uuid[], $2::uuid[]) as t (id, posting_id)",
+        &ids,
+        &posting_ids,
+        kind,
+        started_at.to_sqlx() as jiff_sqlx::Timestamp,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Postings, newest first.
@@ -349,6 +421,64 @@ pub(crate) async fn list_postings(
     .fetch_all(connection)
     .await?;
     postings(rows)
+}
+
+/// What waits for people, the longest first.
+pub(crate) async fn list_work(
+    connection: &mut PgConnection,
+    after: Option<(Timestamp, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Posting>, Error> {
+    let (after_at, after_id) = after.unzip();
+    let rows = sqlx::query_as!(
+        PostingRow,
+        r#"select id, account_id, sequence, reference, amount, currency, state as "state: PostingState",
+                  reverses_posting_id, student_id, funding_destination_id, academic_period_id, chargeable_on,
+                  sis_charge_id, attempt_count, open_attempt_id, leased_until, next_attempt_at, absent_from, problem,
+                  looked_up_epoch, settlement_basis, created_at, updated_at
+           from posting
+           where state in ('rejected', 'unknown', 'unrouted')
+             and ($1::timestamptz is null or (updated_at, id) > ($1, $2))
+           order by updated_at, id limit $3"#,
+        after_at.map(ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
+        after_id,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    postings(rows)
+}
+
+/// Holds a charge at the library.
+pub(crate) async fn insert_hold(
+    connection: &mut PgConnection,
+    account_id: Uuid,
+    held_by: &str,
+    comment: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into posting_hold (account_id, held_by, comment, held_at) values ($1, $2, $3, $4)
+         on conflict (account_id) do nothing",
+        account_id,
+        held_by,
+        comment,
+        now.to_sqlx() as jiff_sqlx::Timestamp,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Lifts a hold; false where there is none.
+pub(crate) async fn delete_hold(
+    connection: &mut PgConnection,
+    account_id: Uuid,
+) -> Result<bool, Error> {
+    let deleted = sqlx::query!("delete from posting_hold where account_id = $1", account_id,)
+        .execute(connection)
+        .await?;
+    Ok(deleted.rows_affected() == 1)
 }
 
 /// The acknowledged and settled postings of an account.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::batch::Building;
 use super::{Answering, settlement, work_round};
 use crate::Billing;
 use crate::error::Error;
@@ -24,7 +25,7 @@ pub struct Pace {
 /// charge made here, and more seldom while the student-information system is
 /// not there. Several may run at once.
 pub async fn work(billing: Billing, pace: Pace) {
-    if billing.sis.is_none() {
+    if billing.sis.is_none() && billing.batches.is_none() {
         tracing::warn!("no student-information system is configured; nothing is posted");
         billing.shutdown.cancelled().await;
         return;
@@ -56,11 +57,11 @@ pub async fn work(billing: Billing, pace: Pace) {
 
 /// One round; false where the student-information system does not answer.
 async fn round(billing: &Billing, settle: bool) -> Result<bool, Error> {
-    let (_, answering) = work_round(billing).await?;
+    let (_, answering) = work_round(billing, Building::WhenDue).await?;
     if answering == Answering::No {
         return Ok(false);
     }
-    if settle {
+    if settle && billing.sis.is_some() {
         settlement::ask_what_was_paid(billing).await?;
     }
     Ok(true)

@@ -8,6 +8,9 @@ use carrel_proto::billing::v1 as pb;
 use carrel_proto::billing::v1::account_service_client::AccountServiceClient;
 use carrel_proto::billing::v1::fee_fine_service_client::FeeFineServiceClient;
 use carrel_proto::billing::v1::journal_service_client::JournalServiceClient;
+use carrel_proto::billing::v1::posting_batch_service_client::PostingBatchServiceClient;
+use carrel_proto::billing::v1::posting_criterion::Criterion as WireCriterion;
+use carrel_proto::billing::v1::posting_policy_service_client::PostingPolicyServiceClient;
 use carrel_proto::billing::v1::posting_route_service_client::PostingRouteServiceClient;
 use carrel_proto::billing::v1::posting_service_client::PostingServiceClient;
 use carrel_proto::events::v1::SubscribeRequest;
@@ -81,8 +84,14 @@ impl Service {
             sis_ca_file: None,
             sis_filters: carrel_billing::settings::SisFilters::All,
             sis_no_negative_amounts: false,
+            sis_requests_per_second: None,
             sis_deadline: 1,
             sis_max_in_flight: 1,
+            sis_batch_layout: None,
+            sis_batch_folder: None,
+            sis_batch_at: "never".into(),
+            sis_batch_answer_within: 72,
+            sis_batch_quiet: 0,
             posting_after_days: 0,
             posting_interval: 50,
             settlement_interval: 600,
@@ -603,6 +612,195 @@ async fn routes_periods_and_postings_answer_their_refusals() {
         .unwrap()
         .into_inner();
     assert_eq!(reconciled.differences, []);
+    service.running.stop().await;
+}
+
+#[tokio::test]
+async fn the_queue_the_batches_and_the_policy_answer_their_refusals() {
+    let service = Service::start().await;
+    let mut postings = PostingServiceClient::new(service.desk());
+    let unknown = new_id().to_string();
+    let resolve = |finding: pb::PostingFinding, evidence: &str| pb::ResolveUnknownPostingRequest {
+        id: unknown.clone(),
+        finding: finding.into(),
+        evidence: evidence.into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    for (wrong, reason) in [
+        (
+            resolve(pb::PostingFinding::NotFound, "statement"),
+            "POSTING_NOT_FOUND",
+        ),
+        (
+            resolve(pb::PostingFinding::Unspecified, "statement"),
+            "VALUE_UNKNOWN",
+        ),
+        (resolve(pb::PostingFinding::Found, ""), "TEXT_LENGTH"),
+    ] {
+        assert_eq!(
+            refusal(postings.resolve_unknown_posting(wrong).await).1,
+            reason
+        );
+    }
+    let give_back = pb::ReturnPostingToLibraryRequest {
+        id: unknown.clone(),
+        comment: "a hardship".into(),
+        request_id: request_id(),
+    };
+    let refused = postings.return_posting_to_library(give_back).await;
+    assert_eq!(refusal(refused).1, "POSTING_NOT_FOUND");
+    let lift = pb::LiftPostingHoldRequest {
+        account_id: unknown.clone(),
+        request_id: request_id(),
+    };
+    let refused = postings.lift_posting_hold(lift).await;
+    assert_eq!(
+        refusal(refused),
+        (Code::NotFound, "POSTING_HOLD_NOT_FOUND".into())
+    );
+    let work = postings
+        .list_posting_work(pb::ListPostingWorkRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(work.into_inner(), pb::ListPostingWorkResponse::default());
+
+    let mut batches = PostingBatchServiceClient::new(service.desk());
+    let get = pb::GetPostingBatchRequest {
+        id: unknown.clone(),
+    };
+    let refused = batches.get_posting_batch(get).await;
+    assert_eq!(
+        refusal(refused),
+        (Code::NotFound, "POSTING_BATCH_NOT_FOUND".into())
+    );
+    let listed = batches
+        .list_posting_batches(pb::ListPostingBatchesRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(listed.into_inner().posting_batches, []);
+
+    let mut policies = PostingPolicyServiceClient::new(service.desk());
+    let read = policies
+        .get_posting_policy(pb::GetPostingPolicyRequest {})
+        .await
+        .unwrap();
+    let read = read.into_inner().posting_policy.unwrap();
+    let criterion = |criterion| {
+        Some(pb::PostingCriterion {
+            criterion: Some(criterion),
+        })
+    };
+    let change = |etag: &str, criterion, notice_wait_days| pb::UpdatePostingPolicyRequest {
+        posting_policy: Some(pb::PostingPolicy {
+            criterion,
+            notice_wait_days,
+            etag: etag.into(),
+            ..Default::default()
+        }),
+        request_id: request_id(),
+    };
+    let five_dollars = criterion(WireCriterion::All(pb::PostingCriteria {
+        criteria: vec![
+            pb::PostingCriterion {
+                criterion: Some(WireCriterion::MinimumAmount(usd(500).into())),
+            },
+            pb::PostingCriterion {
+                criterion: Some(WireCriterion::LibraryCode("ALD-MAIN".into())),
+            },
+        ],
+    }));
+    for (wrong, reason) in [
+        (
+            change(&read.etag, Some(pb::PostingCriterion::default()), None),
+            "POSTING_CRITERION_MALFORMED",
+        ),
+        (
+            change(
+                &read.etag,
+                criterion(WireCriterion::MinimumAgeDays(-1)),
+                None,
+            ),
+            "POSTING_CRITERION_MALFORMED",
+        ),
+        (change(&read.etag, None, Some(-1)), "NUMBER_OUT_OF_RANGE"),
+        (change("7", None, None), "ETAG_MISMATCH"),
+    ] {
+        assert_eq!(
+            refusal(policies.update_posting_policy(wrong).await).1,
+            reason
+        );
+    }
+    let right = change(&read.etag, five_dollars.clone(), Some(30));
+    let first = policies
+        .update_posting_policy(right.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let again = policies
+        .update_posting_policy(right)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(first.posting_policy, again.posting_policy);
+    let kept = policies
+        .get_posting_policy(pb::GetPostingPolicyRequest {})
+        .await
+        .unwrap();
+    let kept = kept.into_inner().posting_policy.unwrap();
+    assert_eq!(
+        (kept.criterion, kept.notice_wait_days),
+        (five_dollars, Some(30))
+    );
+    let notice = |account_ids: Vec<String>| pb::RecordPostingNoticesRequest {
+        account_ids,
+        noticed_on: date(2026, 3, 2),
+        request_id: request_id(),
+    };
+    for (wrong, reason) in [
+        (notice(vec![]), "COUNT_OUT_OF_RANGE"),
+        (notice(vec![unknown]), "ACCOUNT_NOT_FOUND"),
+    ] {
+        assert_eq!(
+            refusal(policies.record_posting_notices(wrong).await).1,
+            reason
+        );
+    }
+    let charge = set_up(&service).await;
+    let mut accounts = AccountServiceClient::new(service.desk());
+    let account = accounts
+        .create_account(charge)
+        .await
+        .unwrap()
+        .into_inner()
+        .account
+        .unwrap();
+    policies
+        .record_posting_notices(notice(vec![account.id.clone()]))
+        .await
+        .unwrap();
+    let preview = policies
+        .preview_postings(pb::PreviewPostingsRequest::default())
+        .await
+        .unwrap();
+    let preview = preview.into_inner().previews;
+    assert_eq!(preview[0].account_id, account.id);
+    assert_eq!(preview[0].held_because, "the patron has no student account");
+
+    // Each has its own permission.
+    let mut reader = PostingServiceClient::new(service.channel("auditor", "billing.postings.read"));
+    reader
+        .list_posting_work(pb::ListPostingWorkRequest::default())
+        .await
+        .unwrap();
+    let lift = pb::LiftPostingHoldRequest {
+        account_id: account.id,
+        request_id: request_id(),
+    };
+    assert_eq!(
+        refusal(reader.lift_posting_hold(lift).await).0,
+        Code::PermissionDenied
+    );
     service.running.stop().await;
 }
 

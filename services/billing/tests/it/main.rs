@@ -4,13 +4,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod batch;
+mod bulk;
 mod charges;
 mod crash;
 mod faults;
 mod journal;
 mod meanwhile;
 mod office;
+mod policy;
 mod posting;
 mod restore;
 mod site;
 mod student_link;
+mod work;

@@ -91,6 +91,7 @@ impl Office {
             zone: TimeZone::get("America/Los_Angeles").unwrap(),
             posting_after: SignedDuration::ZERO,
             sis: None,
+            batches: None,
             shutdown: CancellationToken::new(),
         };
         Self { pool, billing }

@@ -22,8 +22,14 @@ pub struct Site {
 
 impl Site {
     pub async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    /// A site that is set up in another way.
+    pub async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config::on_loopback(folder.path().to_owned(), API_KEY);
+        let mut config = Config::on_loopback(folder.path().to_owned(), API_KEY);
+        change(&mut config);
         let site = Self {
             running: start(config).await.unwrap(),
             _folder: folder,

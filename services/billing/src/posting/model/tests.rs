@@ -168,3 +168,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_posting_that_never_gets_through_is_given_up_and_its_tries_are_spread() {
+    let at = |seconds| Moment {
+        now: Timestamp::UNIX_EPOCH,
+        machine: Timestamp::from_second(seconds).unwrap(),
+    };
+    let patience = Patience {
+        deadline: SignedDuration::from_secs(20),
+        max_in_flight: SignedDuration::from_secs(60),
+    };
+    let mut pauses = std::collections::BTreeSet::new();
+    let mut posting = test_posting(Money::from_minor(100, Currency::USD).unwrap());
+    for attempt in 1..100 {
+        let id = carrel_ids::new_id();
+        posting
+            .submit(id, date(2026, 3, 2), patience, at(0))
+            .unwrap();
+        posting.not_sent("not reached", at(0)).unwrap();
+        let pause = posting
+            .next_attempt_at
+            .duration_since(Timestamp::UNIX_EPOCH);
+        let full = back_off(attempt);
+        assert!(pause <= full && pause >= full * 3 / 4, "{attempt}: {pause}");
+        pauses.insert(pause);
+    }
+    assert!(pauses.len() > 50);
+    posting
+        .submit(carrel_ids::new_id(), date(2026, 3, 2), patience, at(0))
+        .unwrap();
+    posting.not_sent("not reached", at(0)).unwrap();
+    assert_eq!(posting.state, PostingState::Rejected);
+    assert_eq!(posting.problem, "given up after 100 tries: not reached");
+}

@@ -12,10 +12,14 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::batch;
 use super::model::{Moment, Patience, Posting};
 use super::store::update_posting;
 use crate::error::Error;
-use crate::{Billing, Sis, message};
+use crate::{Billing, message};
+
+/// More batches than anybody builds after a backup was made: their numbers are not given again.
+const FORGOTTEN_BATCHES: i64 = 1_000;
 
 /// What the books can be trusted with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +61,7 @@ pub(super) async fn find(connection: &mut PgConnection) -> Result<Option<Trust>,
 
 /// Notices that the database was restored: from now on what was charged before
 /// is looked up first, and so is all that waits or is under way.
-pub(super) async fn notice_restore(billing: &Billing, sis: &Sis) -> Result<(), Error> {
+pub(super) async fn notice_restore(billing: &Billing, patience: Patience) -> Result<(), Error> {
     let mut connection = billing.database.pool().acquire().await?;
     let is_noticed = find(&mut connection).await?.is_some();
     drop(connection);
@@ -69,7 +73,8 @@ pub(super) async fn notice_restore(billing: &Billing, sis: &Sis) -> Result<(), E
         let Some(epoch) = store::renew_trust(transaction, at).await? else {
             return Ok::<_, Error>(0);
         };
-        let absent_from = sis.patience.over_at(at.machine);
+        let absent_from = patience.over_at(at.machine);
+        batch::store::skip_sequences(transaction, FORGOTTEN_BATCHES).await?;
         let unsettled = store::lock_unsettled(transaction).await?;
         let mut events = Vec::with_capacity(unsettled.len());
         for mut posting in unsettled {
