@@ -6,7 +6,9 @@
 use carrel_ids::new_id;
 use carrel_money::Money;
 use carrel_outbox::{ApplyError, NewEvent, Projection, decode};
-use carrel_proto::circulation::v1::{ItemAgedToLost, LostItemReturned, OverdueFineIncurred};
+use carrel_proto::circulation::v1::{
+    ItemAgedToLost, ItemDamaged, ItemDeclaredLost, LostItemReturned, OverdueFineIncurred,
+};
 use carrel_proto::events::v1::Event;
 use carrel_proto::r#type::v1 as wire_type;
 use carrel_runtime::wire;
@@ -121,6 +123,15 @@ impl CirculationCharges {
                 let loss: ItemAgedToLost = decode(event)?;
                 self.charge(connection, owed_for_loss(&loss)?).await
             }
+            name if name == ItemDeclaredLost::full_name() => {
+                let loss: ItemDeclaredLost = decode(event)?;
+                self.charge(connection, owed_for_declared_loss(&loss)?)
+                    .await
+            }
+            name if name == ItemDamaged::full_name() => {
+                let damage: ItemDamaged = decode(event)?;
+                self.charge(connection, owed_for_damage(&damage)?).await
+            }
             name if name == LostItemReturned::full_name() => {
                 let returned: LostItemReturned = decode(event)?;
                 let loss_id = id("loss_id", &returned.loss_id)?;
@@ -144,7 +155,7 @@ fn is_given_back(kind: FeeFineKind, (lost_item_fee, processing_fee): (bool, bool
     match kind {
         FeeFineKind::LostItemFee => lost_item_fee,
         FeeFineKind::LostItemProcessingFee => processing_fee,
-        FeeFineKind::OverdueFine | FeeFineKind::Manual => false,
+        FeeFineKind::OverdueFine | FeeFineKind::DamagedItemFee | FeeFineKind::Manual => false,
     }
 }
 
@@ -153,6 +164,8 @@ impl Projection for CirculationCharges {
         vec![
             OverdueFineIncurred::full_name(),
             ItemAgedToLost::full_name(),
+            ItemDeclaredLost::full_name(),
+            ItemDamaged::full_name(),
             LostItemReturned::full_name(),
         ]
     }
@@ -197,6 +210,36 @@ fn owed_for_loss(loss: &ItemAgedToLost) -> Result<Owed, ApplyError> {
                 loss.processing_fee.as_ref(),
             ),
         ])?,
+    })
+}
+
+fn owed_for_declared_loss(loss: &ItemDeclaredLost) -> Result<Owed, ApplyError> {
+    Ok(Owed {
+        source_id: id("loss_id", &loss.loss_id)?,
+        loan_id: id("loan_id", &loss.loan_id)?,
+        patron_id: id("patron_id", &loss.patron_id)?,
+        library_code: loss.library_code.clone(),
+        institution_code: loss.institution_code.clone(),
+        owed_at: instant("declared_lost_at", loss.declared_lost_at.as_ref())?,
+        fees: fees([
+            (FeeFineKind::LostItemFee, loss.lost_item_fee.as_ref()),
+            (
+                FeeFineKind::LostItemProcessingFee,
+                loss.processing_fee.as_ref(),
+            ),
+        ])?,
+    })
+}
+
+fn owed_for_damage(damage: &ItemDamaged) -> Result<Owed, ApplyError> {
+    Ok(Owed {
+        source_id: id("damage_id", &damage.damage_id)?,
+        loan_id: id("loan_id", &damage.loan_id)?,
+        patron_id: id("patron_id", &damage.patron_id)?,
+        library_code: damage.library_code.clone(),
+        institution_code: damage.institution_code.clone(),
+        owed_at: instant("found_at", damage.found_at.as_ref())?,
+        fees: fees([(FeeFineKind::DamagedItemFee, damage.fee.as_ref())])?,
     })
 }
 

@@ -94,6 +94,7 @@ pub(crate) fn kind(kind: FeeFineKind) -> pb::FeeFineKind {
         FeeFineKind::OverdueFine => pb::FeeFineKind::OverdueFine,
         FeeFineKind::LostItemFee => pb::FeeFineKind::LostItemFee,
         FeeFineKind::LostItemProcessingFee => pb::FeeFineKind::LostItemProcessingFee,
+        FeeFineKind::DamagedItemFee => pb::FeeFineKind::DamagedItemFee,
         FeeFineKind::Manual => pb::FeeFineKind::Manual,
     }
 }
@@ -104,6 +105,7 @@ pub(crate) fn kind_of(value: i32) -> Option<FeeFineKind> {
         Ok(pb::FeeFineKind::OverdueFine) => Some(FeeFineKind::OverdueFine),
         Ok(pb::FeeFineKind::LostItemFee) => Some(FeeFineKind::LostItemFee),
         Ok(pb::FeeFineKind::LostItemProcessingFee) => Some(FeeFineKind::LostItemProcessingFee),
+        Ok(pb::FeeFineKind::DamagedItemFee) => Some(FeeFineKind::DamagedItemFee),
         Ok(pb::FeeFineKind::Manual) => Some(FeeFineKind::Manual),
         Ok(pb::FeeFineKind::Unspecified) | Err(_) => None,
     }

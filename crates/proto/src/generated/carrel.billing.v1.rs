@@ -552,6 +552,8 @@ pub enum FeeFineKind {
     LostItemProcessingFee = 3,
     /// A charge by hand.
     Manual = 4,
+    /// For damage, or for parts that are missing.
+    DamagedItemFee = 5,
 }
 impl FeeFineKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -565,6 +567,7 @@ impl FeeFineKind {
             Self::LostItemFee => "FEE_FINE_KIND_LOST_ITEM_FEE",
             Self::LostItemProcessingFee => "FEE_FINE_KIND_LOST_ITEM_PROCESSING_FEE",
             Self::Manual => "FEE_FINE_KIND_MANUAL",
+            Self::DamagedItemFee => "FEE_FINE_KIND_DAMAGED_ITEM_FEE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -575,6 +578,7 @@ impl FeeFineKind {
             "FEE_FINE_KIND_LOST_ITEM_FEE" => Some(Self::LostItemFee),
             "FEE_FINE_KIND_LOST_ITEM_PROCESSING_FEE" => Some(Self::LostItemProcessingFee),
             "FEE_FINE_KIND_MANUAL" => Some(Self::Manual),
+            "FEE_FINE_KIND_DAMAGED_ITEM_FEE" => Some(Self::DamagedItemFee),
             _ => None,
         }
     }

@@ -20,6 +20,8 @@ pub enum FeeFineKind {
     LostItemFee,
     /// "Lost item processing fee".
     LostItemProcessingFee,
+    /// For damage, or for parts that are missing.
+    DamagedItemFee,
     /// By hand.
     Manual,
 }
@@ -155,6 +157,7 @@ pub fn charge_key(account_id: Uuid, source_id: Option<Uuid>, kind: FeeFineKind) 
         FeeFineKind::OverdueFine => "overdue_fine",
         FeeFineKind::LostItemFee => "lost_item_fee",
         FeeFineKind::LostItemProcessingFee => "lost_item_processing_fee",
+        FeeFineKind::DamagedItemFee => "damaged_item_fee",
         FeeFineKind::Manual => "manual",
     };
     source_id.map_or(account_id, |source_id| {

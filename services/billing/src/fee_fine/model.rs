@@ -65,6 +65,7 @@ pub fn default_type(kind: FeeFineKind) -> (&'static str, &'static str) {
             "LOST-ITEM-PROCESSING-FEE",
             "Library lost-item processing fee",
         ),
+        FeeFineKind::DamagedItemFee => ("DAMAGED-ITEM-FEE", "Library damaged-item fee"),
         FeeFineKind::Manual => ("MANUAL", "Library charge"),
     }
 }
@@ -79,6 +80,7 @@ mod tests {
             FeeFineKind::OverdueFine,
             FeeFineKind::LostItemFee,
             FeeFineKind::LostItemProcessingFee,
+            FeeFineKind::DamagedItemFee,
             FeeFineKind::Manual,
         ] {
             let (_, text) = default_type(kind);

@@ -52,6 +52,7 @@ fn kind(field: &str, value: i32) -> Result<FeeFineKind, Refusal> {
         Ok(pb::FeeFineKind::OverdueFine) => Ok(FeeFineKind::OverdueFine),
         Ok(pb::FeeFineKind::LostItemFee) => Ok(FeeFineKind::LostItemFee),
         Ok(pb::FeeFineKind::LostItemProcessingFee) => Ok(FeeFineKind::LostItemProcessingFee),
+        Ok(pb::FeeFineKind::DamagedItemFee) => Ok(FeeFineKind::DamagedItemFee),
         Ok(pb::FeeFineKind::Manual) => Ok(FeeFineKind::Manual),
         Ok(pb::FeeFineKind::Unspecified) | Err(_) => Err(unknown_value(field)),
     }

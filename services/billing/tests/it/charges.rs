@@ -1,9 +1,10 @@
 //! What circulation tells becomes charges and credits, each once; what the desk does with them.
 
-use carrel_billing::account::model::PaymentStatus;
+use carrel_billing::account::model::{FeeFineKind, PaymentStatus};
 use carrel_billing::account::{self, Note};
 use carrel_billing::error::Error;
 use carrel_ids::{Reference, new_id};
+use carrel_proto::circulation::v1::{ItemDamaged, ItemDeclaredLost};
 
 use crate::office::{Office, desk, new_request, usd};
 
@@ -73,6 +74,48 @@ async fn a_returned_lost_item_gives_back_what_the_policy_says_once() {
         reversals, 1,
         "the credit names the charge that it takes back"
     );
+    office.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_is_declared_lost_and_what_is_damaged_is_charged_once() {
+    let office = Office::open().await;
+    let patron_id = new_id();
+    let aged = office.loss(patron_id, 4500, 1000);
+    let declared = ItemDeclaredLost {
+        loss_id: aged.loss_id.clone(),
+        loan_id: aged.loan_id.clone(),
+        item_id: aged.item_id.clone(),
+        patron_id: aged.patron_id.clone(),
+        lost_item_fee: aged.lost_item_fee,
+        processing_fee: aged.processing_fee,
+        library_code: aged.library_code.clone(),
+        institution_code: aged.institution_code.clone(),
+        declared_lost_at: aged.aged_to_lost_at,
+        ..Default::default()
+    };
+    office.apply(&declared).await;
+    office.apply(&declared).await;
+    assert_eq!(office.owed(patron_id).await, usd(5500));
+    office.apply(&office.returned(&aged)).await;
+    assert_eq!(office.owed(patron_id).await, usd(1000));
+
+    let damage = ItemDamaged {
+        damage_id: new_id().to_string(),
+        loan_id: aged.loan_id.clone(),
+        item_id: aged.item_id.clone(),
+        patron_id: aged.patron_id.clone(),
+        fee: Some(usd(1500).into()),
+        library_code: aged.library_code,
+        institution_code: aged.institution_code,
+        found_at: aged.aged_to_lost_at,
+    };
+    office.apply(&damage).await;
+    office.apply(&damage).await;
+    assert_eq!(office.owed(patron_id).await, usd(2500));
+    let accounts = office.accounts(patron_id).await;
+    assert_eq!(accounts.len(), 3);
+    assert_eq!(accounts[2].kind, FeeFineKind::DamagedItemFee);
     office.assert_sound().await;
 }
 

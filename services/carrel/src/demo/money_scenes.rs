@@ -444,6 +444,7 @@ fn kind(kind: billing::FeeFineKind) -> &'static str {
         billing::FeeFineKind::OverdueFine => "Overdue fine",
         billing::FeeFineKind::LostItemFee => "Lost item fee",
         billing::FeeFineKind::LostItemProcessingFee => "Lost item processing fee",
+        billing::FeeFineKind::DamagedItemFee => "Damaged item fee",
         billing::FeeFineKind::Manual => "Charge by hand",
         billing::FeeFineKind::Unspecified => "-",
     }
