@@ -3,6 +3,10 @@
 //! the permission check read.
 //!
 //! After a change in `proto/`: `cargo run -p carrel-proto-generator`.
+#![allow(
+    clippy::large_enum_variant,
+    reason = "the generator keeps the members of a oneof as they are"
+)]
 
 /// The encoded descriptor set of the whole contract, options included.
 ///

@@ -16,7 +16,7 @@ pub enum ServeCommand {
     /// Rules, loans, due dates, fines
     Circulation(carrel_circulation::Settings),
     /// Charges, payments, the journal, postings to student accounts
-    Billing(carrel_billing::Settings),
+    Billing(Box<carrel_billing::Settings>),
     /// Funds, budgets, encumbrances
     Budgeting(carrel_budgeting::Settings),
 }
@@ -48,7 +48,7 @@ pub fn serve(command: ServeCommand) -> ExitCode {
         ),
         ServeCommand::Billing(settings) => run(
             &settings.runtime.clone(),
-            carrel_billing::definition(settings),
+            carrel_billing::definition(*settings),
         ),
         ServeCommand::Budgeting(settings) => run(
             &settings.runtime.clone(),
@@ -74,7 +74,7 @@ pub async fn start(command: ServeCommand, listener: TcpListener) -> Result<Runni
             start(&settings.runtime, listener, definition).await
         }
         ServeCommand::Billing(settings) => {
-            let definition = carrel_billing::definition(settings.clone());
+            let definition = carrel_billing::definition((*settings).clone());
             start(&settings.runtime, listener, definition).await
         }
         ServeCommand::Budgeting(settings) => {

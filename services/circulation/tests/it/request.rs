@@ -72,8 +72,8 @@ pub async fn cancel(desk: &Desk, request: &Request) -> Result<Request, Status> {
 pub async fn status_of(desk: &Desk, item: &str) -> CirculationItemStatus {
     let told: Vec<ItemAvailabilityChanged> = desk.told().await;
     let told = told.into_iter().filter_map(|told| told.item);
-    told.filter(|told| told.item_id == item)
-        .last()
+    told.rev()
+        .find(|told| told.item_id == item)
         .map_or(CirculationItemStatus::In, |told| told.status())
 }
 
