@@ -66,6 +66,14 @@ pub enum Action {
         request: usize,
         days: i64,
     },
+    Resume {
+        request: usize,
+    },
+    /// It shall be picked up somewhere else.
+    Redirect {
+        request: usize,
+        point: usize,
+    },
     /// Turns the queue around by so many places.
     Reorder {
         title: usize,
@@ -80,6 +88,19 @@ impl Action {
     /// Days of 24 hours, so that they add up.
     pub fn days_after(from: Timestamp, days: i64) -> Timestamp {
         from + SignedDuration::from_hours(24 * days)
+    }
+}
+
+impl Action {
+    /// The request that it is about.
+    pub fn request(&self) -> Option<usize> {
+        match self {
+            Self::Cancel { request }
+            | Self::Suspend { request, .. }
+            | Self::Resume { request }
+            | Self::Redirect { request, .. } => Some(*request),
+            _ => None,
+        }
     }
 }
 
@@ -122,6 +143,10 @@ impl fmt::Debug for Action {
             Self::Suspend { request, days } => {
                 write!(to, "request {request} is suspended for {days} days")
             }
+            Self::Resume { request } => write!(to, "request {request} goes on"),
+            Self::Redirect { request, point } => {
+                write!(to, "request {request} goes to {}", desk(*point))
+            }
             Self::Reorder { title, by } => {
                 write!(to, "the first {by} in the queue of title {title} go last")
             }
@@ -158,10 +183,12 @@ pub fn action() -> impl Strategy<Value = Action> {
             Action::CheckOut { copy, patron, point, overriding }
         }),
         5 => (copy(), 0..2_usize).prop_map(|(copy, point)| Action::CheckIn { copy, point }),
-        2 => (copy(), insisting()).prop_map(|(copy, overriding)| Action::Renew { copy, overriding }),
-        6 => asked().prop_map(Action::Place),
+        4 => (copy(), insisting()).prop_map(|(copy, overriding)| Action::Renew { copy, overriding }),
+        8 => asked().prop_map(Action::Place),
         2 => (0..8_usize).prop_map(|request| Action::Cancel { request }),
-        1 => (0..8_usize, 1_i64..20).prop_map(|(request, days)| Action::Suspend { request, days }),
+        2 => (0..6_usize, 1_i64..20).prop_map(|(request, days)| Action::Suspend { request, days }),
+        1 => (0..6_usize).prop_map(|request| Action::Resume { request }),
+        1 => (0..6_usize, 0..2_usize).prop_map(|(request, point)| Action::Redirect { request, point }),
         1 => (0..2_usize, 1..3_usize).prop_map(|(title, by)| Action::Reorder { title, by }),
         3 => days.prop_map(|days| Action::Wait { days }),
     ]

@@ -201,7 +201,7 @@ async fn requests(
         let row = sqlx::query(
             "select status, type as kind, held_item_id::text as held, place, revision, patron_id,
                  closed_at is null as open, hold_shelf_expires_at is not distinct from $2 as as_kept,
-                 recalled_loan_id
+                 recalled_loan_id, pickup_service_point_id::text as pickup, suspended_until is not null as suspended
              from patron_request where id = $1",
         )
         .bind(id)
@@ -222,6 +222,10 @@ async fn requests(
             &row.get("recalled_loan_id"),
             &recalled,
         )?;
+        let pickup = request.pickup.map(|point| world.points[point].clone());
+        same(&name("the pick-up"), &row.get("pickup"), &pickup)?;
+        let suspended = request.suspended_until.is_some();
+        same(&name("the suspension"), &row.get("suspended"), &suspended)?;
         let place: i64 = row.get("place");
         if request.is_open() {
             let queue = queues.entry(request.title).or_default();
@@ -232,8 +236,16 @@ async fn requests(
         let told: Vec<_> = told.into_iter().map(|told| told.request.unwrap()).collect();
         in_order(&name("the events"), told.iter().map(|told| told.revision))?;
         let last = told.last().unwrap();
-        let facts = (last.status, last.place, last.held_item_id.clone());
-        let expected = (status, place, held.unwrap_or_default());
+        let facts = (
+            last.status,
+            last.place,
+            last.held_item_id.as_str(),
+            last.pickup_service_point_id.as_str(),
+            last.suspended_until.is_some(),
+        );
+        let held = held.as_deref().unwrap_or_default();
+        let pickup = pickup.as_deref().unwrap_or_default();
+        let expected = (status, place, held, pickup, suspended);
         same(&name("the event"), &facts, &expected)?;
         let patron: Option<Uuid> = row.get("patron_id");
         if request.is_open() || patron.is_some() {

@@ -19,7 +19,7 @@ use audit::{Verdict, audit};
 use model::{MOST_LOANS, Model};
 use world::World;
 
-const SEQUENCES: u32 = 60;
+const SEQUENCES: u32 = 150;
 const LONGEST: usize = 25;
 /// Ageing runs by itself as well; what it holds, a run that is asked for skips.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -85,8 +85,7 @@ async fn open() -> (Desk, String) {
 async fn play(desk: &Desk, north: &str, actions: &[Action]) -> Verdict {
     let (mut world, mut model) = (World::furnish(desk, north).await, Model::new());
     for (step, action) in actions.iter().enumerate() {
-        let names_request = matches!(action, Action::Cancel { .. } | Action::Suspend { .. });
-        if names_request && model.requests.is_empty() {
+        if action.request().is_some() && model.requests.is_empty() {
             continue;
         }
         one(&mut world, &mut model, action)

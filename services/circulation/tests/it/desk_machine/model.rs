@@ -150,10 +150,13 @@ impl Model {
             }
             Action::Renew { copy, overriding } => self.renew(copy, overriding, now),
             Action::Place(ref asked) => self.place(asked, now),
-            Action::Cancel { request } => self.cancel(request % self.requests.len().max(1), now),
+            Action::Cancel { request } => self.cancel(self.numbered(request), now),
             Action::Suspend { request, days } => {
-                self.suspend(request % self.requests.len().max(1), days, now)
+                let until = Action::days_after(now, days);
+                self.suspend(self.numbered(request), Some(until))
             }
+            Action::Resume { request } => self.suspend(self.numbered(request), None),
+            Action::Redirect { request, point } => self.redirect(self.numbered(request), point),
             Action::Reorder { title, by } => self.reorder(title, by),
             Action::Wait { .. } => {
                 self.age(now);
@@ -431,15 +434,32 @@ impl Model {
         Ok(())
     }
 
-    fn suspend(&mut self, request: usize, days: i64, now: Timestamp) -> Result<(), Refused> {
+    fn numbered(&self, request: usize) -> usize {
+        request % self.requests.len()
+    }
+
+    fn suspend(&mut self, request: usize, until: Option<Timestamp>) -> Result<(), Refused> {
         let request = &mut self.requests[request];
         if !request.is_open() {
             return Err(vec!["REQUEST_CLOSED"]);
         }
-        if request.held.is_some() {
+        if until.is_some() && request.held.is_some() {
             return Err(vec!["REQUEST_IN_FULFILMENT"]);
         }
-        request.suspended_until = Some(Action::days_after(now, days));
+        request.suspended_until = until;
+        Ok(())
+    }
+
+    fn redirect(&mut self, request: usize, point: usize) -> Result<(), Refused> {
+        let request = &mut self.requests[request];
+        if !request.is_open() {
+            return Err(vec!["REQUEST_CLOSED"]);
+        }
+        let has_arrived = matches!(request.standing, Standing::OnShelf | Standing::Delivery);
+        if has_arrived || request.pickup.is_none() {
+            return Err(vec!["REQUEST_IN_FULFILMENT"]);
+        }
+        request.pickup = Some(point);
         Ok(())
     }
 

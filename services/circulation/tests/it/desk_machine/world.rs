@@ -85,7 +85,12 @@ impl<'a> World<'a> {
             Action::Renew { copy, overriding } => self.renew(*copy, *overriding).await,
             Action::Place(asked) => self.place(asked, now).await,
             Action::Cancel { request } => self.cancel(*request).await,
-            Action::Suspend { request, days } => self.suspend(*request, *days, now).await,
+            Action::Suspend { request, days } => {
+                let until = Action::days_after(now, *days);
+                self.suspend(*request, Some((now, until))).await
+            }
+            Action::Resume { request } => self.suspend(*request, None).await,
+            Action::Redirect { request, point } => self.redirect(*request, *point).await,
             Action::Reorder { title, by } => self.reorder(*title, *by).await,
             Action::Wait { .. } => {
                 self.age().await;
@@ -190,13 +195,28 @@ impl<'a> World<'a> {
         self.desk.requests().cancel_request(request).await.map(drop)
     }
 
-    async fn suspend(&self, number: usize, days: i64, now: Timestamp) -> Result<(), Status> {
+    async fn suspend(
+        &self,
+        number: usize,
+        span: Option<(Timestamp, Timestamp)>,
+    ) -> Result<(), Status> {
         let fields = ["suspended_from", "suspended_until"];
         let request = ChangeRequestRequest {
             id: self.request(number),
             update_mask: fields.map(Into::into).to_vec(),
-            suspended_from: Some(to_timestamp(now)),
-            suspended_until: Some(to_timestamp(Action::days_after(now, days))),
+            suspended_from: span.map(|(from, _)| to_timestamp(from)),
+            suspended_until: span.map(|(_, until)| to_timestamp(until)),
+            request_id: id(),
+            ..Default::default()
+        };
+        self.desk.requests().change_request(request).await.map(drop)
+    }
+
+    async fn redirect(&self, number: usize, point: usize) -> Result<(), Status> {
+        let request = ChangeRequestRequest {
+            id: self.request(number),
+            update_mask: vec!["pickup_service_point_id".into()],
+            pickup_service_point_id: self.points[point].clone(),
             request_id: id(),
             ..Default::default()
         };
