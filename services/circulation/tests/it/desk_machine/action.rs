@@ -41,6 +41,16 @@ impl Asked {
     }
 }
 
+/// What staff note on a loan.
+#[derive(Debug, Clone, Copy)]
+pub enum Note {
+    ClaimedReturned,
+    Missing,
+    DeclaredLost,
+    /// Due at the end of the day so many days on.
+    Due(i32),
+}
+
 #[derive(Clone)]
 pub enum Action {
     CheckOut {
@@ -56,6 +66,11 @@ pub enum Action {
     Renew {
         copy: usize,
         overriding: bool,
+    },
+    /// Staff note something on a loan, the newest but so many.
+    Note {
+        loan: usize,
+        what: Note,
     },
     Place(Asked),
     /// Requests are named by their number, modulo as many as there are.
@@ -125,6 +140,9 @@ impl fmt::Debug for Action {
             Self::Renew { copy, overriding } => {
                 write!(to, "copy {copy} is renewed{}", insisting(*overriding))
             }
+            Self::Note { loan, what } => {
+                write!(to, "the newest loan but {loan} is noted: {what:?}")
+            }
             Self::Place(asked) => {
                 let of = match asked.only {
                     Some(copy) => format!("copy {copy}"),
@@ -174,6 +192,16 @@ fn asked() -> impl Strategy<Value = Asked> {
     })
 }
 
+fn note() -> impl Strategy<Value = Action> {
+    let what = prop_oneof![
+        3 => Just(Note::ClaimedReturned),
+        2 => Just(Note::Missing),
+        2 => Just(Note::DeclaredLost),
+        3 => (0..20).prop_map(Note::Due),
+    ];
+    (0..3_usize, what).prop_map(|(loan, what)| Action::Note { loan, what })
+}
+
 /// Anything that can happen, what happens most most often.
 pub fn action() -> impl Strategy<Value = Action> {
     let insisting = || proptest::bool::weighted(0.15);
@@ -184,6 +212,7 @@ pub fn action() -> impl Strategy<Value = Action> {
         }),
         5 => (copy(), 0..2_usize).prop_map(|(copy, point)| Action::CheckIn { copy, point }),
         4 => (copy(), insisting()).prop_map(|(copy, overriding)| Action::Renew { copy, overriding }),
+        4 => note(),
         8 => asked().prop_map(Action::Place),
         2 => (0..8_usize).prop_map(|request| Action::Cancel { request }),
         2 => (0..6_usize, 1_i64..20).prop_map(|(request, days)| Action::Suspend { request, days }),

@@ -170,9 +170,18 @@ async fn loans(
             last.renewal_count,
             last.overdue_since.is_some(),
             last.aged_to_lost_at.is_some(),
+            last.declared_lost_at.is_some(),
+            last.claimed_returned_at.is_some(),
             last.recalled_at.is_some(),
         );
-        let expected = (loan.renewals, loan.overdue, loan.lost, loan.recalled);
+        let expected = (
+            loan.renewals,
+            loan.overdue,
+            loan.lost && !loan.declared,
+            loan.declared,
+            loan.claimed,
+            loan.recalled,
+        );
         same(&name("the event"), &facts, &expected)?;
         let patron: Option<Uuid> = row.get("patron_id");
         // A loan that ended forgets its patron, by an event of its own.

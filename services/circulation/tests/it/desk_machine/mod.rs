@@ -85,7 +85,10 @@ async fn open() -> (Desk, String) {
 async fn play(desk: &Desk, north: &str, actions: &[Action]) -> Verdict {
     let (mut world, mut model) = (World::furnish(desk, north).await, Model::new());
     for (step, action) in actions.iter().enumerate() {
-        if action.request().is_some() && model.requests.is_empty() {
+        let names_loan = matches!(action, Action::Note { .. });
+        if names_loan && model.loans.is_empty()
+            || action.request().is_some() && model.requests.is_empty()
+        {
             continue;
         }
         one(&mut world, &mut model, action)

@@ -4,7 +4,7 @@
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::action::{Action, Asked, Kind};
+use super::action::{Action, Asked, Kind, Note};
 
 /// Copies by number: the title of each.
 pub const TITLE_OF: [usize; 3] = [0, 0, 1];
@@ -20,9 +20,12 @@ pub enum Place {
     In = 1,
     Out = 2,
     Lost = 3,
+    Claimed = 4,
+    DeclaredLost = 5,
     OnShelf = 6,
     InTransit = 7,
     Paged = 8,
+    Missing = 9,
     Delivery = 11,
 }
 
@@ -58,8 +61,17 @@ pub struct Loan {
     pub renewals: i32,
     pub overdue: bool,
     pub lost: bool,
+    /// Lost because the patron said so.
+    pub declared: bool,
+    pub claimed: bool,
     pub recalled: bool,
     pub open: bool,
+}
+
+impl Loan {
+    fn is_overdue(&self) -> bool {
+        self.overdue && !self.lost && !self.claimed
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +161,7 @@ impl Model {
                 Ok(())
             }
             Action::Renew { copy, overriding } => self.renew(copy, overriding, now),
+            Action::Note { loan, what } => self.note(self.newest_but(loan), what, now),
             Action::Place(ref asked) => self.place(asked, now),
             Action::Cancel { request } => self.cancel(self.numbered(request), now),
             Action::Suspend { request, days } => {
@@ -231,6 +244,8 @@ impl Model {
             renewals: 0,
             overdue: false,
             lost: false,
+            declared: false,
+            claimed: false,
             recalled: false,
             open: true,
         });
@@ -241,6 +256,7 @@ impl Model {
         if let Some(loan) = self.copies[copy].loan.take() {
             self.loans[loan].open = false;
             self.loans[loan].recalled = false;
+            self.loans[loan].claimed = false;
         }
         let served = self
             .kept_for(copy)
@@ -309,7 +325,7 @@ impl Model {
                 && (request.kind != Kind::Recall || request.recalled_loan.is_none_or(|of| of == id))
         };
         let mut blocks = Vec::new();
-        if self.loans[id].lost {
+        if self.loans[id].lost || self.loans[id].claimed {
             blocks.push("ITEM_STATUS");
         }
         if self.loans[id].renewals >= MOST_RENEWALS {
@@ -334,6 +350,46 @@ impl Model {
         Ok(())
     }
 
+    fn newest_but(&self, loan: usize) -> usize {
+        self.loans.len() - 1 - loan % self.loans.len()
+    }
+
+    fn note(&mut self, loan: usize, what: Note, now: Timestamp) -> Result<(), Refused> {
+        let loan = &mut self.loans[loan];
+        let copy = &mut self.copies[loan.copy];
+        let refused = match what {
+            _ if !loan.open => Some("LOAN_CLOSED"),
+            Note::ClaimedReturned if loan.claimed => Some("ALREADY_CLAIMED_RETURNED"),
+            Note::Missing if !loan.claimed => Some("NOT_CLAIMED_RETURNED"),
+            Note::DeclaredLost if loan.lost && !loan.claimed => Some("ALREADY_LOST"),
+            Note::Due(_) if loan.claimed => Some("LOAN_CLAIMED_RETURNED"),
+            Note::Due(_) if loan.lost => Some("LOAN_LOST"),
+            _ => None,
+        };
+        if let Some(reason) = refused {
+            return Err(vec![reason]);
+        }
+        match what {
+            Note::ClaimedReturned => {
+                loan.claimed = true;
+                copy.place = Place::Claimed;
+            }
+            Note::Missing => {
+                (loan.open, loan.claimed, loan.recalled) = (false, false, false);
+                (copy.place, copy.loan) = (Place::Missing, None);
+            }
+            Note::DeclaredLost => {
+                (loan.claimed, loan.lost, loan.declared) = (false, true, true);
+                copy.place = Place::DeclaredLost;
+            }
+            Note::Due(days) => {
+                loan.due_at = end_of_day(now, days);
+                loan.overdue = false;
+            }
+        }
+        Ok(())
+    }
+
     fn place(&mut self, asked: &Asked, now: Timestamp) -> Result<(), Refused> {
         let title = asked.title();
         if self.queues[title]
@@ -349,7 +405,7 @@ impl Model {
         let recallable = candidates
             .iter()
             .filter_map(|&copy| self.copies[copy].loan)
-            .filter(|&loan| !self.loans[loan].lost)
+            .filter(|&loan| !self.loans[loan].lost && !self.loans[loan].claimed)
             .min_by_key(|&loan| (self.loans[loan].recalled, self.loans[loan].due_at));
         let has_it = candidates
             .iter()
@@ -475,8 +531,9 @@ impl Model {
 
     /// What time does.
     fn age(&mut self, now: Timestamp) {
-        for loan in self.loans.iter_mut().filter(|loan| loan.open) {
-            loan.overdue |= loan.due_at < now;
+        let going_on = |loan: &&mut Loan| loan.open && !loan.claimed;
+        for loan in self.loans.iter_mut().filter(going_on) {
+            loan.overdue |= loan.due_at < now && !loan.lost;
             if !loan.lost && end_of_day(loan.due_at, 28) <= now {
                 loan.lost = true;
                 self.copies[loan.copy].place = Place::Lost;
@@ -520,9 +577,9 @@ impl Model {
         let open = requests.filter(|r| r.is_open() && r.patron == patron);
         [
             loans(|_| true),
-            loans(|loan| loan.overdue && !loan.lost),
-            loans(|loan| loan.overdue && !loan.lost && loan.recalled),
-            loans(|loan| loan.lost),
+            loans(|loan| loan.is_overdue()),
+            loans(|loan| loan.is_overdue() && loan.recalled),
+            loans(|loan| loan.lost && !loan.claimed),
             open.count(),
         ]
         .map(|count| count as i32)

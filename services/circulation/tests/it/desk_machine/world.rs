@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::action::{Action, Asked, Kind, PATRONS};
-use super::model::{HOME_OF, TITLE_OF};
+use super::action::{Action, Asked, Kind, Note, PATRONS};
+use super::model::{HOME_OF, TITLE_OF, end_of_day};
 use crate::desk::*;
 
 /// The numbers that the model gives to things, with their ids in the service.
@@ -83,6 +83,7 @@ impl<'a> World<'a> {
             } => self.check_out(*copy, *patron, *point, *overriding).await,
             Action::CheckIn { copy, point } => self.check_in(*copy, *point).await,
             Action::Renew { copy, overriding } => self.renew(*copy, *overriding).await,
+            Action::Note { loan, what } => self.note(*loan, *what, now).await,
             Action::Place(asked) => self.place(asked, now).await,
             Action::Cancel { request } => self.cancel(*request).await,
             Action::Suspend { request, days } => {
@@ -139,6 +140,35 @@ impl<'a> World<'a> {
             ..self.desk.renewing(&self.copies[copy].barcode)
         };
         self.desk.loans().renew(request).await.map(drop)
+    }
+
+    async fn note(&self, loan: usize, what: Note, now: Timestamp) -> Result<(), Status> {
+        let loan = self.loans[self.loans.len() - 1 - loan % self.loans.len()].to_string();
+        let (desk, mut actions) = (self.desk, self.desk.actions());
+        let service_point_id = self.points[0].clone();
+        match what {
+            Note::ClaimedReturned => desk.claim(&loan).await.map(drop),
+            Note::DeclaredLost => desk.declare_lost(&loan).await.map(drop),
+            Note::Missing => {
+                let request = MarkMissingRequest {
+                    loan_id: loan,
+                    service_point_id,
+                    comment: "searched three times".into(),
+                    request_id: id(),
+                };
+                actions.mark_missing(request).await.map(drop)
+            }
+            Note::Due(days) => {
+                let request = ChangeDueDateRequest {
+                    loan_id: loan,
+                    service_point_id,
+                    due_at: Some(to_timestamp(end_of_day(now, days))),
+                    comment: "until the term paper is in".into(),
+                    request_id: id(),
+                };
+                actions.change_due_date(request).await.map(drop)
+            }
+        }
     }
 
     async fn place(&mut self, asked: &Asked, now: Timestamp) -> Result<(), Status> {
