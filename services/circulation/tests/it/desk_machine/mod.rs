@@ -3,7 +3,9 @@
 //! many sequences to try, and `CARREL_SEED` (a number) which.
 
 mod action;
+mod asking;
 mod audit;
+mod lending;
 mod model;
 mod world;
 
@@ -19,7 +21,7 @@ use audit::{Verdict, audit};
 use model::{MOST_LOANS, Model};
 use world::World;
 
-const SEQUENCES: u32 = 150;
+const SEQUENCES: u32 = 120;
 const LONGEST: usize = 25;
 /// Ageing runs by itself as well; what it holds, a run that is asked for skips.
 const PATIENCE: Duration = Duration::from_secs(10);
