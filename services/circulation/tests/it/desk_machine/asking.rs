@@ -14,7 +14,7 @@ impl Model {
         {
             return Err(vec!["REQUEST_ALREADY_OPEN"]);
         }
-        let mut candidates: Vec<usize> = (0..TITLE_OF.len())
+        let candidates: Vec<usize> = (0..TITLE_OF.len())
             .filter(|&copy| TITLE_OF[copy] == title)
             .filter(|&copy| asked.only.is_none_or(|only| only == copy))
             .collect();
@@ -28,12 +28,7 @@ impl Model {
             .filter_map(|&copy| self.copies[copy].loan)
             .any(|loan| self.loans[loan].patron == asked.patron);
 
-        // A copy of the library where it is picked up is fetched the soonest.
-        candidates.sort_by_key(|&copy| Some(HOME_OF[copy]) != asked.pickup);
-        let pageable = candidates.into_iter().find(|&copy| {
-            self.copies[copy].place == Place::In && self.first_waiting(copy, now).is_none()
-        });
-        let paged = pageable.filter(|_| asked.kind != Kind::Recall || asked.only.is_none());
+        let paged = self.paged(asked, candidates, now);
         let mut blocks = Vec::new();
         if paged.is_none() {
             match asked.kind {
@@ -48,11 +43,7 @@ impl Model {
         if !blocks.is_empty() {
             return Err(blocks);
         }
-        let kind = if paged.is_some() {
-            Kind::Page
-        } else {
-            asked.kind
-        };
+        let kind = paged.map_or(asked.kind, |_| Kind::Page);
         let recalled_loan = recallable
             .filter(|_| kind == Kind::Recall)
             .filter(|&loan| asked.only.is_some() || !self.loans[loan].recalled);
@@ -82,6 +73,17 @@ impl Model {
         self.queues[title].push(id);
         self.asked_once[title] = true;
         Ok(())
+    }
+
+    /// The copy that is fetched for it at once. One of the library where it is
+    /// picked up is fetched the soonest.
+    fn paged(&self, asked: &Asked, mut copies: Vec<usize>, now: Timestamp) -> Option<usize> {
+        copies.sort_by_key(|&copy| Some(HOME_OF[copy]) != asked.pickup);
+        let is_free = |copy: usize| {
+            self.copies[copy].place == Place::In && self.first_waiting(copy, now).is_none()
+        };
+        let pageable = copies.into_iter().find(|&copy| is_free(copy));
+        pageable.filter(|_| asked.kind != Kind::Recall || asked.only.is_none())
     }
 
     pub fn cancel(&mut self, request: usize, now: Timestamp) -> Result<(), Refused> {

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use carrel_proto::circulation::v1 as wire;
 use carrel_proto::circulation::v1::{ItemAvailabilityChanged, LoanChanged, RequestChanged};
 use jiff_sqlx::ToSqlx;
 use prost::Name;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::model::{Model, TITLE_OF};
+use super::model::{Loan, Model, TITLE_OF};
 use super::world::World;
 
 type Told = (String, Uuid, Vec<u8>);
@@ -135,7 +136,7 @@ async fn loans(
         .fetch_one(&mut *snapshot)
         .await
         .unwrap();
-        let name = |what| format!("{what} of loan {number}");
+        let name = |what: &'static str| format!("{what} of loan {number}");
         if !row.get::<bool, _>("as_due") {
             let due: String = row.get("due");
             return Err(format!("loan {number} is due {due}, not {}", loan.due_at));
@@ -154,35 +155,7 @@ async fn loans(
         same(&name("being overdue"), &row.get("overdue"), &loan.overdue)?;
         same(&name("being lost"), &row.get("lost"), &loan.lost)?;
 
-        let told: Vec<_> = events::<LoanChanged>(told, id);
-        let told: Vec<_> = told.into_iter().map(|told| told.loan.unwrap()).collect();
-        in_order(&name("the events"), told.iter().map(|loan| loan.revision))?;
-        let last = told.last().unwrap();
-        let open = last.checked_in_at.is_none();
-        same(&name("the event: open"), &open, &loan.open)?;
-        let due_at = last.due_at.unwrap();
-        same(
-            &name("the event: due"),
-            &due_at.seconds,
-            &loan.due_at.as_second(),
-        )?;
-        let facts = (
-            last.renewal_count,
-            last.overdue_since.is_some(),
-            last.aged_to_lost_at.is_some(),
-            last.declared_lost_at.is_some(),
-            last.claimed_returned_at.is_some(),
-            last.recalled_at.is_some(),
-        );
-        let expected = (
-            loan.renewals,
-            loan.overdue,
-            loan.lost && !loan.declared,
-            loan.declared,
-            loan.claimed,
-            loan.recalled,
-        );
-        same(&name("the event"), &facts, &expected)?;
+        let last = loan_told(&name, loan, told, id)?;
         let patron: Option<Uuid> = row.get("patron_id");
         // A loan that ended forgets its patron, by an event of its own.
         if loan.open || patron.is_some() {
@@ -196,6 +169,45 @@ async fn loans(
         }
     }
     Ok(())
+}
+
+/// The last event of a loan, which has the loan as it is.
+fn loan_told(
+    name: &impl Fn(&'static str) -> String,
+    loan: &Loan,
+    told: &[Told],
+    id: Uuid,
+) -> Result<wire::Loan, String> {
+    let told: Vec<_> = events::<LoanChanged>(told, id);
+    let mut told: Vec<_> = told.into_iter().map(|told| told.loan.unwrap()).collect();
+    in_order(&name("the events"), told.iter().map(|loan| loan.revision))?;
+    let last = told.pop().unwrap();
+    let open = last.checked_in_at.is_none();
+    same(&name("the event: open"), &open, &loan.open)?;
+    let due_at = last.due_at.unwrap();
+    same(
+        &name("the event: due"),
+        &due_at.seconds,
+        &loan.due_at.as_second(),
+    )?;
+    let facts = (
+        last.renewal_count,
+        last.overdue_since.is_some(),
+        last.aged_to_lost_at.is_some(),
+        last.declared_lost_at.is_some(),
+        last.claimed_returned_at.is_some(),
+        last.recalled_at.is_some(),
+    );
+    let expected = (
+        loan.renewals,
+        loan.overdue,
+        loan.lost && !loan.declared,
+        loan.declared,
+        loan.claimed,
+        loan.recalled,
+    );
+    same(&name("the event"), &facts, &expected)?;
+    Ok(last)
 }
 
 async fn requests(
@@ -262,6 +274,11 @@ async fn requests(
             same(&name("the last revision"), &last.revision, &revision)?;
         }
     }
+    queues_as(model, queues)
+}
+
+/// The open requests stand as the model has them.
+fn queues_as(model: &Model, mut queues: BTreeMap<usize, Vec<(i64, usize)>>) -> Verdict {
     for (title, expected) in model.queues.iter().enumerate() {
         let mut queue = queues.remove(&title).unwrap_or_default();
         queue.sort_unstable();
