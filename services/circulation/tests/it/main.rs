@@ -9,6 +9,7 @@ mod check_out;
 mod claim;
 mod closing;
 mod desk;
+mod desk_machine;
 mod due_change;
 mod equipment;
 mod history;
