@@ -1,5 +1,8 @@
 //! Check-out: lending an item to a patron.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use carrel_database::{Claim, RequestKey, claim, transact};
 use carrel_outbox::NewEvent;
 use carrel_proto::catalog::v1::ItemStatus;
@@ -21,7 +24,9 @@ use crate::error::Error;
 use crate::known::LoanPolicies;
 use crate::projection::lookup::Answer;
 use crate::request::fulfilment;
+use crate::rule::AppliedRule;
 use crate::rule::model::Combination;
+use crate::service_point::calendar::Calendar;
 use crate::{Circulation, first_id};
 
 /// What is lent to whom and where.
@@ -134,6 +139,19 @@ async fn lent_before(connection: &mut PgConnection, loan_id: Uuid) -> Result<Che
     })
 }
 
+/// A check-out whose rules and policies are known.
+struct Lending<'a> {
+    request: &'a CheckOut,
+    at: Timestamp,
+    desk: Desk,
+    item: ItemAtDesk,
+    patron: PatronAtDesk,
+    not_again_before: Option<(Uuid, Timestamp)>,
+    applied_rule: AppliedRule,
+    policies: LoanPolicies,
+    calendar: Arc<Calendar>,
+}
+
 async fn lend(
     circulation: &Circulation,
     transaction: &mut PgConnection,
@@ -143,9 +161,58 @@ async fn lend(
     loan_id: Uuid,
     now: Timestamp,
 ) -> Result<CheckedOut, Error> {
-    let (point, overriding) = (request.service_point_id, request.overriding.as_ref());
+    let overriding = request.overriding.as_ref();
     permit(call, &facts.desk, request.occurred_at, overriding)?;
     let at = moment(request.occurred_at, now)?;
+    let lending = prepare(circulation, transaction, call, request, facts, at).await?;
+    let (item, patron_id) = (&lending.item, lending.patron.patron_id);
+    let waiting = fulfilment::at_check_out(circulation, transaction, item, patron_id, now).await?;
+
+    let due_at = lending.due_at(waiting.others_wait);
+    let mut blocks = lending.blocks(due_at);
+    blocks.extend(waiting.block());
+    let (overridden, standing) = block::part(blocks, overriding);
+    let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {
+        return Err(Error::CheckOutBlocked(standing));
+    };
+
+    let item_revision = lending.item.revision + 1;
+    let counters = lending.counters();
+    let loan = lending.loan(loan_id, due_at, !overridden.is_empty());
+    let overridden: Vec<OverriddenBlock> = overridden.into_iter().map(Into::into).collect();
+    let record = ActionRecord {
+        id: loan_id,
+        actor: call.caller.subject(),
+        occurred_at: at,
+        recorded_at: now,
+        service_point_id: Some(request.service_point_id),
+        comment: comment(overriding),
+        overridden: &overridden,
+        fine: None,
+    };
+    let status = CirculationItemStatus::CheckedOut;
+    let mut events = vec![
+        event::availability_changed(loan.item_id, status, item_revision, at),
+        event::loan_changed(&loan, at),
+    ];
+    events.extend(waiting.settle(transaction, loan.item_id, at).await?);
+    let caused = |event: NewEvent| event.caused_by(call.trace_parent.clone());
+    let events: Vec<NewEvent> = events.into_iter().map(caused).collect();
+    ledger::check_out(transaction, &loan, &counters, &record, &events).await?;
+    tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "checked out");
+    Ok(CheckedOut { loan, overridden })
+}
+
+/// Refuses what can't be lent at all, and finds the rules and policies for the
+/// rest.
+async fn prepare<'a>(
+    circulation: &Circulation,
+    transaction: &mut PgConnection,
+    call: &Call,
+    request: &'a CheckOut,
+    facts: CheckOutFacts,
+    at: Timestamp,
+) -> Result<Lending<'a>, Error> {
     let item = facts.item.ok_or(Error::ItemNotFound {
         owner_reached: true,
     })?;
@@ -164,7 +231,7 @@ async fn lend(
         }
     }
 
-    let known = &circulation.known;
+    let (known, point) = (&circulation.known, request.service_point_id);
     let rules_id = facts.rules_id.ok_or(Error::RulesMissing)?;
     let rules = known.rules(transaction, rules_id).await?;
     let rule = rules.rules.choose(&combination(&item, &patron));
@@ -173,91 +240,102 @@ async fn lend(
         .await?
         .of(rule)?;
     let calendar = calendar(circulation, transaction, point, &facts.desk).await?;
+    Ok(Lending {
+        request,
+        at,
+        desk: facts.desk,
+        applied_rule: rules.applied(rule),
+        item,
+        patron,
+        not_again_before: facts.not_again_before,
+        policies,
+        calendar,
+    })
+}
 
-    let waiting =
-        fulfilment::at_check_out(circulation, transaction, &item, patron.patron_id, now).await?;
-    let others_wait = waiting.others_wait;
-    // In the last second of its due day a loan would be due before it began.
-    let due_at = due_date::due_at(&policies.loan.terms, at, others_wait, &calendar)
-        .filter(|due_at| *due_at > at);
-    let here = at.to_zoned(calendar.zone.clone());
-    let mut blocks = check_out_blocks(&item, &patron, &policies, due_at, &here);
-    let agreement = policies.loan.terms.agreement.clone();
-    if !agreement.is_empty() && agreement != request.accepted_agreement {
-        blocks.push(block::agreement_needed(&agreement));
+impl Lending<'_> {
+    fn due_at(&self, others_wait: bool) -> Option<Timestamp> {
+        let terms = &self.policies.loan.terms;
+        // In the last second of its due day a loan would be due before it began.
+        due_date::due_at(terms, self.at, others_wait, &self.calendar)
+            .filter(|due_at| *due_at > self.at)
     }
-    blocks.extend(waiting.block());
-    let not_again_before = facts.not_again_before;
-    if let Some((_, from)) = not_again_before.filter(|(id, _)| *id == patron.patron_id)
-        && at < from
-    {
-        blocks.push(block::too_soon(from));
-    }
-    let (overridden, standing) = block::part(blocks, overriding);
-    let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {
-        return Err(Error::CheckOutBlocked(standing));
-    };
 
-    let applied_rule = rules.applied(rule);
-    let counters = patron.one_more(kinds(
-        &applied_rule.loan_policy,
-        &item.material_type,
-        &item.loan_type,
-    ));
-    let item_revision = item.revision + 1;
-    let lost_after = policies.lost_item.terms.aged_after(false);
-    let loan = Loan {
-        id: loan_id,
-        item_id: item.item_id,
-        patron_id: Some(patron.patron_id),
-        action: if overridden.is_empty() {
-            LoanAction::CheckedOut
-        } else {
-            LoanAction::CheckedOutThroughOverride
-        },
-        checked_out_at: at,
-        due_at,
-        checked_in_at: None,
-        renewal_count: 0,
-        check_out_service_point_id: point,
-        check_in_service_point_id: None,
-        applied_rule,
-        policy_ids: policies.ids(),
-        facts: facts_of(item, patron.patron_group, &policies, facts.desk),
-        overdue_since: None,
-        lost_due_at: due_date::lost_at(lost_after, due_at, &calendar),
-        loss: None,
-        claimed_returned_at: None,
-        recalled_at: None,
-        fined: None,
-        expected_charges: 0,
-        proxy_patron_id: None,
-        building_use: policies.loan.terms.building_use,
-        accepted_agreement: agreement,
-        revision: 1,
-    };
-    let overridden: Vec<OverriddenBlock> = overridden.into_iter().map(Into::into).collect();
-    let record = ActionRecord {
-        id: loan_id,
-        actor: call.caller.subject(),
-        occurred_at: at,
-        recorded_at: now,
-        service_point_id: Some(point),
-        comment: comment(overriding),
-        overridden: &overridden,
-        fine: None,
-    };
-    let status = CirculationItemStatus::CheckedOut;
-    let mut events = vec![
-        event::availability_changed(loan.item_id, status, item_revision, at),
-        event::loan_changed(&loan, at),
-    ];
-    events.extend(waiting.settle(transaction, loan.item_id, at).await?);
-    let caused = |event: NewEvent| event.caused_by(call.trace_parent.clone());
-    let events: Vec<NewEvent> = events.into_iter().map(caused).collect();
-    ledger::check_out(transaction, &loan, &counters, &record, &events).await?;
-    tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "checked out");
-    Ok(CheckedOut { loan, overridden })
+    fn kinds(&self) -> [String; 3] {
+        let item = &self.item;
+        kinds(
+            &self.policies.loan.code,
+            &item.material_type,
+            &item.loan_type,
+        )
+    }
+
+    /// Everything that stands against it, but for those who wait for the item.
+    fn blocks(&self, due_at: Option<Timestamp>) -> Vec<block::Block> {
+        let terms = &self.policies.loan.terms;
+        let status = ItemStatus::try_from(self.item.status).unwrap_or_default();
+        let loans_under = self.patron.loans_of(&terms.limited_kind(self.kinds()));
+        let here = self.at.to_zoned(self.calendar.zone.clone());
+        let mut blocks = block::patron_blocks(&self.patron.facts, block::Action::Borrow, &here);
+        blocks.extend(block::limit_blocks(terms, loans_under));
+        blocks.extend(block::item_blocks(status, terms, due_at.is_some()));
+        let agreement = &terms.agreement;
+        if !agreement.is_empty() && *agreement != self.request.accepted_agreement {
+            blocks.push(block::agreement_needed(agreement));
+        }
+        if let Some((patron_id, from)) = self.not_again_before
+            && patron_id == self.patron.patron_id
+            && self.at < from
+        {
+            blocks.push(block::too_soon(from));
+        }
+        blocks
+    }
+
+    /// The patron's counters with this loan.
+    fn counters(&self) -> BTreeMap<String, i32> {
+        self.patron.one_more(self.kinds())
+    }
+
+    fn loan(self, id: Uuid, due_at: Timestamp, by_override: bool) -> Loan {
+        let terms = &self.policies.loan.terms;
+        let lost_after = self.policies.lost_item.terms.aged_after(false);
+        Loan {
+            id,
+            item_id: self.item.item_id,
+            patron_id: Some(self.patron.patron_id),
+            action: if by_override {
+                LoanAction::CheckedOutThroughOverride
+            } else {
+                LoanAction::CheckedOut
+            },
+            checked_out_at: self.at,
+            due_at,
+            checked_in_at: None,
+            renewal_count: 0,
+            check_out_service_point_id: self.request.service_point_id,
+            check_in_service_point_id: None,
+            applied_rule: self.applied_rule,
+            policy_ids: self.policies.ids(),
+            overdue_since: None,
+            lost_due_at: due_date::lost_at(lost_after, due_at, &self.calendar),
+            loss: None,
+            claimed_returned_at: None,
+            recalled_at: None,
+            fined: None,
+            expected_charges: 0,
+            proxy_patron_id: None,
+            building_use: terms.building_use,
+            accepted_agreement: terms.agreement.clone(),
+            facts: facts_of(
+                self.item,
+                self.patron.patron_group,
+                &self.policies,
+                self.desk,
+            ),
+            revision: 1,
+        }
+    }
 }
 
 /// What statistics keep. Where the catalog has not told of the item's place,
@@ -287,21 +365,4 @@ fn combination<'a>(item: &'a ItemAtDesk, patron: &'a PatronAtDesk) -> Combinatio
         campus: item.path.campus_code.as_deref(),
         institution: item.path.institution_code.as_deref(),
     }
-}
-
-fn check_out_blocks(
-    item: &ItemAtDesk,
-    patron: &PatronAtDesk,
-    policies: &LoanPolicies,
-    due_at: Option<Timestamp>,
-    now: &jiff::Zoned,
-) -> Vec<block::Block> {
-    let terms = &policies.loan.terms;
-    let status = ItemStatus::try_from(item.status).unwrap_or_default();
-    let counted = kinds(&policies.loan.code, &item.material_type, &item.loan_type);
-    let loans_under = patron.loans_of(&terms.limited_kind(counted));
-    let mut blocks = block::patron_blocks(&patron.facts, block::Action::Borrow, now);
-    blocks.extend(block::limit_blocks(terms, loans_under));
-    blocks.extend(block::item_blocks(status, terms, due_at.is_some()));
-    blocks
 }
