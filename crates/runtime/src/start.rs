@@ -223,15 +223,6 @@ where
         services,
         tasks,
     } = assemble(assembly, &context, verifier, ready).await;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let stop = context.shutdown.clone();
-    let serving = tokio::spawn(async move {
-        server
-            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-            .await
-    });
-    tracing::info!(service = name, %address, "listening");
-
     let supervisor = Supervisor {
         name,
         context: context.clone(),
@@ -241,6 +232,16 @@ where
         ready: ready_sender,
         readiness: readiness_sender,
     };
+    // A health reporter begins with SERVING: who asks first must not read that.
+    supervisor.report(ServingStatus::NotServing).await;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let stop = context.shutdown.clone();
+    let serving = tokio::spawn(async move {
+        server
+            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+            .await
+    });
+    tracing::info!(service = name, %address, "listening");
     Ok(Running {
         name,
         address,
@@ -334,7 +335,6 @@ impl Supervisor {
     ) {
         let shutdown = self.context.shutdown.clone();
         let mut running = JoinSet::new();
-        self.report(ServingStatus::NotServing).await;
         if self.become_ready().await {
             for (name, task) in tasks {
                 running.spawn(async move {
