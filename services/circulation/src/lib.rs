@@ -50,6 +50,7 @@ use uuid::Uuid;
 
 use error::Error;
 use known::Known;
+use loan::together::Lanes;
 use projection::billing::BillingProjection;
 use projection::catalog::CatalogProjection;
 use projection::lookup::Lookup;
@@ -87,6 +88,8 @@ pub struct Circulation {
     /// The feeds it follows, to say how old its knowledge is.
     feeds: Arc<[Consumer]>,
     known: Arc<Known>,
+    /// Check-outs that wait to be lent together.
+    lanes: Arc<Lanes>,
 }
 
 impl Circulation {
@@ -108,6 +111,7 @@ impl Circulation {
             lookup: Arc::new(lookup),
             feeds: feeds.into(),
             known: Arc::default(),
+            lanes: Arc::default(),
         }
     }
 

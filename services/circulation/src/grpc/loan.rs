@@ -50,7 +50,7 @@ impl LoanService for LoanRpcs {
             )?
             .to_owned(),
         };
-        let lent = loan::check_out(&self.0, &call, &key, &asked).await?;
+        let lent = loan::check_out(&self.0, &call, &key, asked).await?;
         Ok(Response::new(CheckOutResponse {
             loan: Some(lent.loan.into()),
             overridden_blocks: to_blocks(lent.overridden),

@@ -51,7 +51,7 @@ pub async fn check_out_batch(
             overriding: pile.overriding.clone(),
             accepted_agreement: pile.accepted_agreement.clone(),
         };
-        match check_out(circulation, call, &key, &request).await {
+        match check_out(circulation, call, &key, request).await {
             Err(error) if !is_about_the_transaction(&error) => return Err(error),
             outcome => outcomes.push(outcome),
         }

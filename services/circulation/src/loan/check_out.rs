@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use carrel_database::{Claim, RequestKey, claim, transact};
-use carrel_outbox::NewEvent;
 use carrel_proto::catalog::v1::ItemStatus;
 use carrel_proto::circulation::v1::{CirculationItemStatus, LoanAction};
 use carrel_runtime::Call;
@@ -13,24 +12,24 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::block::{self, OverriddenBlock, Override};
-use super::ledger::{self, ActionRecord};
-use super::model::{Facts, Loan, kinds, moment};
-use super::store::{self, AtCheckOut, CheckOutFacts, Desk, ItemAtDesk, PatronAtDesk};
+use super::check_out_store::{self, Facts, Lent, Named};
+use super::model::{self, Loan, kinds, moment};
+use super::store::{self, Desk, ItemAtDesk, PatronAtDesk};
 use super::{
     action_store, calendar, comment, due_date, event, item_not_found, nobody_for_themselves,
-    patron_not_found, permit,
+    patron_not_found, permit, together,
 };
 use crate::error::Error;
 use crate::known::LoanPolicies;
 use crate::projection::lookup::Answer;
-use crate::request::fulfilment;
+use crate::request::fulfilment::{self, AtCheckOut};
 use crate::rule::AppliedRule;
 use crate::rule::model::Combination;
 use crate::service_point::calendar::Calendar;
 use crate::{Circulation, first_id};
 
 /// What is lent to whom and where.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CheckOut {
     /// The item's barcode.
     pub item_barcode: String,
@@ -55,6 +54,33 @@ pub struct CheckedOut {
     pub overridden: Vec<OverriddenBlock>,
 }
 
+/// A check-out that was asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    call: Call,
+    key: RequestKey,
+    request: CheckOut,
+    patron_barcode_hmac: [u8; 32],
+    /// The loan's id, if it becomes one.
+    loan_id: Uuid,
+}
+
+impl Asked {
+    pub(super) fn named(&self) -> Named<'_> {
+        Named {
+            item_barcode: &self.request.item_barcode,
+            patron_barcode_hmac: &self.patron_barcode_hmac,
+            service_point_id: self.request.service_point_id,
+        }
+    }
+
+    /// Whether it can be decided beside others: what is told afterwards is
+    /// compared with the item's past.
+    pub(super) fn is_plain(&self) -> bool {
+        self.request.occurred_at.is_none()
+    }
+}
+
 /// Lends an item to a patron.
 ///
 /// # Errors
@@ -63,60 +89,41 @@ pub async fn check_out(
     circulation: &Circulation,
     call: &Call,
     key: &RequestKey,
-    request: &CheckOut,
+    request: CheckOut,
 ) -> Result<CheckedOut, Error> {
-    let patron_hmac = circulation.barcode_key.hash(&request.patron_barcode);
-    let loan_id = carrel_ids::new_id();
+    let asked = Arc::new(Asked {
+        call: call.clone(),
+        key: key.clone(),
+        patron_barcode_hmac: circulation.barcode_key.hash(&request.patron_barcode),
+        loan_id: carrel_ids::new_id(),
+        request,
+    });
     let (mut asked_for_item, mut asked_for_patron) = (false, false);
     loop {
-        let lent = transact!(circulation.database, "check_out", |transaction| {
-            let (now, point) = (circulation.clock.now(), request.service_point_id);
-            let barcode = &request.item_barcode;
-            let outcome = [loan_id];
-            let read = store::read_for_check_out(
-                transaction,
-                key,
-                &outcome,
-                barcode,
-                &patron_hmac,
-                point,
-                now,
-            );
-            match read.await? {
-                AtCheckOut::Facts(facts) => {
-                    lend(
-                        circulation,
-                        transaction,
-                        call,
-                        request,
-                        *facts,
-                        loan_id,
-                        now,
-                    )
-                    .await
-                }
-                // Claiming it as well tells what became of it.
-                AtCheckOut::AskedBefore => match claim(transaction, key, &outcome, now).await?? {
-                    Claim::Done(ids) => lent_before(transaction, first_id(&ids)?).await,
-                    Claim::New => Err(Error::Unreadable("a request that comes and goes".into())),
-                },
-            }
-        });
+        let lent = match together::lend(circulation, &asked).await {
+            Some(lent) => Ok(lent),
+            None => alone(circulation, &asked).await,
+        };
         match lent {
             Ok(lent) => {
-                circulation.wake.committed();
+                let loan = &lent.loan;
+                tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "checked out");
                 return Ok(lent);
             }
             Err(Error::ItemNotFound { .. }) if !asked_for_item => {
                 asked_for_item = true;
-                match circulation.lookup.item(&request.item_barcode).await? {
+                match circulation.lookup.item(&asked.request.item_barcode).await? {
                     Answer::Learnt => {}
                     answer => return Err(item_not_found(answer)),
                 }
             }
             Err(Error::PatronNotFound { .. }) if !asked_for_patron => {
                 asked_for_patron = true;
-                match circulation.lookup.patron(&patron_hmac).await? {
+                match circulation
+                    .lookup
+                    .patron(&asked.patron_barcode_hmac)
+                    .await?
+                {
                     Answer::Learnt => {}
                     answer => return Err(patron_not_found(answer)),
                 }
@@ -124,6 +131,77 @@ pub async fn check_out(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// A check-out in a transaction of its own, which waits for whoever holds the
+/// item or the patron.
+async fn alone(circulation: &Circulation, asked: &Asked) -> Result<CheckedOut, Error> {
+    let lent = transact!(circulation.database, "check_out", |transaction| {
+        let (key, now) = (&asked.key, circulation.clock.now());
+        // A lane claims while it holds the locks; so the locks come first here too.
+        check_out_store::lock(transaction, asked.named()).await?;
+        match claim(transaction, key, &[asked.loan_id], now).await?? {
+            Claim::Done(ids) => return lent_before(transaction, first_id(&ids)?).await,
+            Claim::New => {}
+        }
+        let facts = check_out_store::read(transaction, &[asked.named()], now).await?;
+        let facts = facts.into_iter().next();
+        let facts = facts.ok_or_else(|| Error::Unreadable("nothing of a check-out".into()))?;
+        let lending = prepare(circulation, transaction, asked, facts, now).await?;
+        let (item, patron_id) = (&lending.item, lending.patron.patron_id);
+        let waiting =
+            fulfilment::at_check_out(circulation, transaction, item, patron_id, now).await?;
+        let mut lent = lending.decide(&waiting)?;
+        let settled = waiting.settle(transaction, lent.loan.item_id, lent.loan.checked_out_at);
+        lent.tell(settled.await?);
+        check_out_store::write(transaction, std::slice::from_ref(&lent), now).await?;
+        Ok(CheckedOut::from(lent))
+    })?;
+    circulation.wake.committed();
+    Ok(lent)
+}
+
+/// Check-outs of as many items by as many patrons in one transaction, as far
+/// as each is plain lending that nothing stands against. `None`: it was not
+/// lent; alone it is told why, or waits for what it needs.
+///
+/// # Errors
+/// The database's: nothing was lent.
+pub(super) async fn beside_each_other(
+    circulation: &Circulation,
+    transaction: &mut PgConnection,
+    asked: &[Arc<Asked>],
+) -> Result<Vec<Option<CheckedOut>>, Error> {
+    let now = circulation.clock.now();
+    let named: Vec<_> = asked.iter().map(|one| one.named()).collect();
+    let facts = check_out_store::read(transaction, &named, now).await?;
+    let mut places = Vec::with_capacity(asked.len());
+    let mut lent = Vec::with_capacity(asked.len());
+    for (place, (one, facts)) in asked.iter().zip(facts).enumerate() {
+        let lending = match prepare(circulation, transaction, one, facts, now).await {
+            // The transaction is over.
+            Err(error @ Error::Database(_)) => return Err(error),
+            Err(_) => continue,
+            Ok(lending) => lending,
+        };
+        if lending.item.may_be_waited_for() {
+            continue;
+        }
+        if let Ok(mut one_lent) = lending.decide(&AtCheckOut::default()) {
+            one_lent.claim = Some(&one.key);
+            places.push(place);
+            lent.push(one_lent);
+        }
+    }
+    let mut outcomes: Vec<Option<CheckedOut>> = asked.iter().map(|_| None).collect();
+    if lent.is_empty() {
+        return Ok(outcomes);
+    }
+    check_out_store::write(transaction, &lent, now).await?;
+    for (place, lent) in places.into_iter().zip(lent) {
+        outcomes[place] = Some(lent.into());
+    }
+    Ok(outcomes)
 }
 
 /// The answer to a repeated check-out.
@@ -139,9 +217,18 @@ async fn lent_before(connection: &mut PgConnection, loan_id: Uuid) -> Result<Che
     })
 }
 
+impl From<Lent<'_>> for CheckedOut {
+    fn from(lent: Lent<'_>) -> Self {
+        Self {
+            loan: lent.loan,
+            overridden: lent.overridden,
+        }
+    }
+}
+
 /// A check-out whose rules and policies are known.
 struct Lending<'a> {
-    request: &'a CheckOut,
+    asked: &'a Asked,
     at: Timestamp,
     desk: Desk,
     item: ItemAtDesk,
@@ -152,67 +239,24 @@ struct Lending<'a> {
     calendar: Arc<Calendar>,
 }
 
-async fn lend(
-    circulation: &Circulation,
-    transaction: &mut PgConnection,
-    call: &Call,
-    request: &CheckOut,
-    facts: CheckOutFacts,
-    loan_id: Uuid,
-    now: Timestamp,
-) -> Result<CheckedOut, Error> {
-    let overriding = request.overriding.as_ref();
-    permit(call, &facts.desk, request.occurred_at, overriding)?;
-    let at = moment(request.occurred_at, now)?;
-    let lending = prepare(circulation, transaction, call, request, facts, at).await?;
-    let (item, patron_id) = (&lending.item, lending.patron.patron_id);
-    let waiting = fulfilment::at_check_out(circulation, transaction, item, patron_id, now).await?;
-
-    let due_at = lending.due_at(waiting.others_wait);
-    let mut blocks = lending.blocks(due_at);
-    blocks.extend(waiting.block());
-    let (overridden, standing) = block::part(blocks, overriding);
-    let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {
-        return Err(Error::CheckOutBlocked(standing));
-    };
-
-    let item_revision = lending.item.revision + 1;
-    let counters = lending.counters();
-    let loan = lending.loan(loan_id, due_at, !overridden.is_empty());
-    let overridden: Vec<OverriddenBlock> = overridden.into_iter().map(Into::into).collect();
-    let record = ActionRecord {
-        id: loan_id,
-        actor: call.caller.subject(),
-        occurred_at: at,
-        recorded_at: now,
-        service_point_id: Some(request.service_point_id),
-        comment: comment(overriding),
-        overridden: &overridden,
-        fine: None,
-    };
-    let status = CirculationItemStatus::CheckedOut;
-    let mut events = vec![
-        event::availability_changed(loan.item_id, status, item_revision, at),
-        event::loan_changed(&loan, at),
-    ];
-    events.extend(waiting.settle(transaction, loan.item_id, at).await?);
-    let caused = |event: NewEvent| event.caused_by(call.trace_parent.clone());
-    let events: Vec<NewEvent> = events.into_iter().map(caused).collect();
-    ledger::check_out(transaction, &loan, &counters, &record, &events).await?;
-    tracing::info!(loan.id = %loan.id, item.id = %loan.item_id, "checked out");
-    Ok(CheckedOut { loan, overridden })
-}
-
 /// Refuses what can't be lent at all, and finds the rules and policies for the
 /// rest.
 async fn prepare<'a>(
     circulation: &Circulation,
     transaction: &mut PgConnection,
-    call: &Call,
-    request: &'a CheckOut,
-    facts: CheckOutFacts,
-    at: Timestamp,
+    asked: &'a Asked,
+    facts: Facts,
+    now: Timestamp,
 ) -> Result<Lending<'a>, Error> {
+    let (call, request) = (&asked.call, &asked.request);
+    let desk = facts.desk.ok_or(Error::ServicePointNotFound)?;
+    permit(
+        call,
+        &desk,
+        request.occurred_at,
+        request.overriding.as_ref(),
+    )?;
+    let at = moment(request.occurred_at, now)?;
     let item = facts.item.ok_or(Error::ItemNotFound {
         owner_reached: true,
     })?;
@@ -239,11 +283,11 @@ async fn prepare<'a>(
         .current_policies(transaction, facts.policy_serial)
         .await?
         .of(rule)?;
-    let calendar = calendar(circulation, transaction, point, &facts.desk).await?;
+    let calendar = calendar(circulation, transaction, point, &desk).await?;
     Ok(Lending {
-        request,
+        asked,
         at,
-        desk: facts.desk,
+        desk,
         applied_rule: rules.applied(rule),
         item,
         patron,
@@ -253,7 +297,39 @@ async fn prepare<'a>(
     })
 }
 
-impl Lending<'_> {
+impl<'a> Lending<'a> {
+    /// The loan with its events, unless something stands against it.
+    fn decide(self, waiting: &AtCheckOut) -> Result<Lent<'a>, Error> {
+        let (asked, at) = (self.asked, self.at);
+        let overriding = asked.request.overriding.as_ref();
+        let due_at = self.due_at(waiting.others_wait);
+        let mut blocks = self.blocks(due_at);
+        blocks.extend(waiting.block());
+        let (overridden, standing) = block::part(blocks, overriding);
+        let Some(due_at) = due_at.filter(|_| standing.is_empty()) else {
+            return Err(Error::CheckOutBlocked(standing));
+        };
+        let item_revision = self.item.revision + 1;
+        let loans_by_kind = self.counters();
+        let loan = self.loan(due_at, !overridden.is_empty());
+        let status = CirculationItemStatus::CheckedOut;
+        let mut lent = Lent {
+            claim: None,
+            loans_by_kind,
+            actor: asked.call.caller.subject(),
+            comment: comment(overriding),
+            overridden: overridden.into_iter().map(Into::into).collect(),
+            events: Vec::new(),
+            trace_parent: asked.call.trace_parent.as_deref(),
+            loan,
+        };
+        lent.tell(vec![
+            event::availability_changed(lent.loan.item_id, status, item_revision, at),
+            event::loan_changed(&lent.loan, at),
+        ]);
+        Ok(lent)
+    }
+
     fn due_at(&self, others_wait: bool) -> Option<Timestamp> {
         let terms = &self.policies.loan.terms;
         // In the last second of its due day a loan would be due before it began.
@@ -280,7 +356,7 @@ impl Lending<'_> {
         blocks.extend(block::limit_blocks(terms, loans_under));
         blocks.extend(block::item_blocks(status, terms, due_at.is_some()));
         let agreement = &terms.agreement;
-        if !agreement.is_empty() && *agreement != self.request.accepted_agreement {
+        if !agreement.is_empty() && *agreement != self.asked.request.accepted_agreement {
             blocks.push(block::agreement_needed(agreement));
         }
         if let Some((patron_id, from)) = self.not_again_before
@@ -297,11 +373,11 @@ impl Lending<'_> {
         self.patron.one_more(self.kinds())
     }
 
-    fn loan(self, id: Uuid, due_at: Timestamp, by_override: bool) -> Loan {
+    fn loan(self, due_at: Timestamp, by_override: bool) -> Loan {
         let terms = &self.policies.loan.terms;
         let lost_after = self.policies.lost_item.terms.aged_after(false);
         Loan {
-            id,
+            id: self.asked.loan_id,
             item_id: self.item.item_id,
             patron_id: Some(self.patron.patron_id),
             action: if by_override {
@@ -313,7 +389,7 @@ impl Lending<'_> {
             due_at,
             checked_in_at: None,
             renewal_count: 0,
-            check_out_service_point_id: self.request.service_point_id,
+            check_out_service_point_id: self.asked.request.service_point_id,
             check_in_service_point_id: None,
             applied_rule: self.applied_rule,
             policy_ids: self.policies.ids(),
@@ -340,9 +416,14 @@ impl Lending<'_> {
 
 /// What statistics keep. Where the catalog has not told of the item's place,
 /// the desk's library lends it and is owed for it.
-fn facts_of(item: ItemAtDesk, patron_group: String, policies: &LoanPolicies, desk: Desk) -> Facts {
+fn facts_of(
+    item: ItemAtDesk,
+    patron_group: String,
+    policies: &LoanPolicies,
+    desk: Desk,
+) -> model::Facts {
     let path = item.path;
-    Facts {
+    model::Facts {
         institution_code: path.institution_code.unwrap_or(desk.institution_code),
         campus_code: path.campus_code.unwrap_or_default(),
         library_code: path.library_code.unwrap_or(desk.library_code),

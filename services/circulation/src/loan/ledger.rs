@@ -3,10 +3,7 @@
 //! item's and the patron's rows and the loan's history together; the caller
 //! holds the item's lock, and appends the events afterwards.
 
-use std::collections::BTreeMap;
-
 use carrel_money::Money;
-use carrel_outbox::{EventColumns, NewEvent};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
@@ -29,89 +26,6 @@ pub(crate) struct ActionRecord<'a> {
     pub comment: &'a str,
     pub overridden: &'a [OverriddenBlock],
     pub fine: Option<Money>,
-}
-
-/// Writes a new loan with its events; `loans_by_kind` are the patron's
-/// counters with this loan. The caller holds both locks, so the events may be
-/// written by the same statement.
-pub(crate) async fn check_out(
-    connection: &mut PgConnection,
-    loan: &Loan,
-    loans_by_kind: &BTreeMap<String, i32>,
-    record: &ActionRecord<'_>,
-    events: &[NewEvent],
-) -> Result<(), sqlx::Error> {
-    let [loan_policy, overdue_fine_policy, lost_item_policy] = loan.policy_ids;
-    let events = EventColumns::of(events);
-    sqlx::query!(
-        "with lent as (
-             insert into loan (
-                 id, item_id, patron_id, action, checked_out_at, due_at, check_out_service_point_id,
-                 applied_rule, loan_policy_id, overdue_fine_policy_id, lost_item_policy_id,
-                 library_code, institution_code, lost_due_at, campus_code, location_code, patron_group,
-                 material_type, loan_type, call_number_class, category, proxy_patron_id, building_use,
-                 accepted_agreement)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                 $20, $21, $22, $23, $24)
-         ), history as (
-             insert into loan_action (
-                 id, loan_id, action, actor, occurred_at, recorded_at, service_point_id, comment, overridden)
-             values ($25, $1, $4, $26, $5, $27, $7, $28, $29)
-         ), patron as (
-             update patron_circulation set open_loans = open_loans + 1, loans_by_kind = $30
-             where patron_id = $3
-         ), item as (
-             update item_circulation set open_loan_id = $1, status = 2, revision = revision + 1,
-                 last_patron_id = null, last_returned_at = null, reborrow_from = null,
-                 held_request_id = null, destination_service_point_id = null,
-                 destination_library_code = '', in_transit_since = null
-             where item_id = $2
-         )
-         insert into outbox (event_id, type, subject_id, payload, trace_parent, occurred_at)
-         select event_id, type, subject_id, payload, trace_parent, occurred_at
-         from unnest($31::uuid[], $32::text[], $33::uuid[], $34::bytea[], $35::text[], $36::timestamptz[])
-              with ordinality as event (event_id, type, subject_id, payload, trace_parent, occurred_at, place)
-         order by place",
-        loan.id,
-        loan.item_id,
-        loan.patron_id,
-        number(loan.action.into()),
-        loan.checked_out_at.to_sqlx() as _,
-        loan.due_at.to_sqlx() as _,
-        loan.check_out_service_point_id,
-        Json(&loan.applied_rule) as _,
-        loan_policy,
-        overdue_fine_policy,
-        lost_item_policy,
-        loan.facts.library_code,
-        loan.facts.institution_code,
-        loan.lost_due_at.map(ToSqlx::to_sqlx) as _,
-        loan.facts.campus_code,
-        loan.facts.location_code,
-        loan.facts.patron_group,
-        loan.facts.material_type,
-        loan.facts.loan_type,
-        loan.facts.call_number_class,
-        number(loan.facts.category.into()),
-        loan.proxy_patron_id,
-        loan.building_use,
-        loan.accepted_agreement,
-        record.id,
-        record.actor,
-        record.recorded_at.to_sqlx() as _,
-        record.comment,
-        Json(record.overridden) as _,
-        Json(loans_by_kind) as _,
-        &events.ids,
-        &events.types,
-        &events.subjects,
-        &events.payloads,
-        &events.trace_parents as _,
-        &events.times as _,
-    )
-    .execute(connection)
-    .await
-    .map(drop)
 }
 
 /// Where an item goes that came over the desk.

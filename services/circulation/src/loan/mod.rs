@@ -10,6 +10,7 @@ mod batch;
 pub mod block;
 mod check_in;
 mod check_out;
+mod check_out_store;
 mod claim;
 mod due_change;
 pub mod due_date;
@@ -22,6 +23,7 @@ mod offline;
 pub(crate) mod reborrow;
 mod renewal;
 pub(crate) mod store;
+pub(crate) mod together;
 pub mod unattended;
 
 use std::sync::Arc;

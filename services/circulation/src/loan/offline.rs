@@ -148,7 +148,7 @@ async fn take_in_check_out(
     let mut done = OfflineDone::default();
     let mut has_ended = false;
     loop {
-        match check_out(circulation, call, &noted.key, &request).await {
+        match check_out(circulation, call, &noted.key, request.clone()).await {
             Ok(CheckedOut { loan, overridden }) => {
                 done.loan_id = Some(loan.id);
                 done.item_id = Some(loan.item_id);

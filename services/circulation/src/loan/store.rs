@@ -6,10 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use carrel_database::RequestKey;
 use carrel_proto::circulation::v1::{CirculationItemStatus, LoanAction};
-use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -55,13 +52,21 @@ pub(crate) struct ItemAtDesk {
     pub path: LocationPath,
 }
 
+impl ItemAtDesk {
+    /// Whether somebody may wait for it: whoever places a request says so on
+    /// its row.
+    pub(crate) fn may_be_waited_for(&self) -> bool {
+        self.requested || self.held_request_id.is_some()
+    }
+}
+
 /// A patron as known at the desk.
 #[derive(Debug)]
 pub(crate) struct PatronAtDesk {
     pub patron_id: Uuid,
     pub patron_group: String,
     pub facts: PatronFacts,
-    loans_by_kind: BTreeMap<String, i32>,
+    pub(super) loans_by_kind: BTreeMap<String, i32>,
 }
 
 impl PatronAtDesk {
@@ -80,202 +85,14 @@ impl PatronAtDesk {
     }
 }
 
-/// Everything that a check-out is decided from.
-#[derive(Debug)]
-pub(crate) struct CheckOutFacts {
-    pub desk: Desk,
-    pub rules_id: Option<Uuid>,
-    pub policy_serial: i64,
-    pub item: Option<ItemAtDesk>,
-    pub patron: Option<PatronAtDesk>,
-    /// Who had the item last, where they may not have it again before an
-    /// instant.
-    pub not_again_before: Option<(Uuid, Timestamp)>,
-}
-
-/// What the reading for a check-out finds.
-#[derive(Debug)]
-pub(crate) enum AtCheckOut {
-    /// The request was claimed before; nothing was locked.
-    AskedBefore,
-    /// The facts.
-    Facts(Box<CheckOutFacts>),
-}
-
-/// Claims the request, reads everything that a check-out is decided from, and
-/// locks the item and then the patron: all by one statement. What is held
-/// against limits is on the locked rows: the rest of the statement sees what
-/// was there before it waited.
-pub(crate) async fn read_for_check_out(
-    connection: &mut PgConnection,
-    key: &RequestKey,
-    outcome: &[Uuid],
-    item_barcode: &str,
-    patron_barcode_hmac: &[u8],
-    service_point_id: Uuid,
-    now: Timestamp,
-) -> Result<AtCheckOut, Error> {
-    let row = sqlx::query!(
-        r#"with claimed as (
-             insert into request (caller, rpc, request_id, fingerprint, outcome, created_at)
-             values ($4, $5, $6, $7, $8, $9)
-             on conflict on constraint request_key do nothing
-             returning true
-         ), item as materialized (
-             select p.item_id, p.status, p.material_type, p.loan_type, p.call_number_class, p.record_id,
-                    p.location_id, c.open_loan_id, c.revision, c.status as desk_status, c.requested,
-                    c.held_request_id, c.last_patron_id, c.reborrow_from
-             from item_projection p join item_circulation c on c.item_id = p.item_id
-             where p.barcode = $1 and p.barcode <> ''
-               and (select count(*) from claimed) = 1 -- the request comes first
-             order by p.place desc limit 1
-             for update of c
-         ), patron as materialized (
-             select p.patron_id, p.patron_group, p.expiration_date, p.active,
-                    c.open_loans, c.overdue_loans, c.overdue_recalls, c.lost_loans, c.loans_by_kind
-             from patron_projection p join patron_circulation c on c.patron_id = p.patron_id
-             where p.barcode_hmac = $2
-               and (select count(*) from item) >= 0 -- the item's lock comes first
-               and (select count(*) from claimed) = 1
-             order by p.place desc limit 1
-             for update of c
-         )
-         select (select count(*) from claimed) = 1 as "claimed!",
-                point.library_code as "desk_library_code?", point.institution_code as "desk_institution_code?",
-                point.time_zone as "time_zone?", point.hours_revision as "hours_revision?",
-                (select id from circulation_rules where effective_at <= $9
-                 order by effective_at desc, version desc limit 1) as "rules_id?",
-                (select coalesce(max(serial), 0) from policy) as "policy_serial!",
-                item.item_id as "item_id?", item.status as "item_status?",
-                item.material_type as "material_type?", item.loan_type as "loan_type?",
-                item.call_number_class as "call_number_class?", item.record_id as "record_id?",
-                item.open_loan_id as "open_loan_id?", item.revision as "item_revision?",
-                item.desk_status as "desk_status?", item.requested as "requested?",
-                item.held_request_id as "held_request_id?", item.last_patron_id as "last_patron_id?",
-                item.reborrow_from as "reborrow_from?",
-                path.location_code as "location_code?", path.library_code as "library_code?",
-                path.campus_code as "campus_code?", path.institution_code as "institution_code?",
-                patron.patron_id as "patron_id?", patron.patron_group as "patron_group?",
-                patron.expiration_date as "expiration_date?", patron.active as "active?",
-                patron.open_loans as "open_loans?", patron.overdue_loans as "overdue_loans?",
-                patron.overdue_recalls as "overdue_recalls?", patron.lost_loans as "lost_loans?",
-                patron.loans_by_kind as "loans_by_kind?: Json<BTreeMap<String, i32>>",
-                case when patron.overdue_recalls > 0 then (
-                    select min(due_at) from loan
-                    where patron_id = patron.patron_id and checked_in_at is null and recalled_at is not null
-                      and overdue_since is not null and loss_id is null and claimed_returned_at is null)
-                    end as "recall_due_at?",
-                block.borrowing as "borrowing_until?", block.renewals as "renewals_until?",
-                block.requests as "requests_until?",
-                balance.outstanding as "outstanding?", balance.currency as "currency?",
-                case when limits.patron_group is not null then array[limits.max_loans, limits.max_overdue,
-                    limits.max_lost, limits.max_overdue_recalls, limits.max_recall_overdue_days]
-                    end as "limit_counts?",
-                case when limits.patron_group is not null then array[limits.max_loans_blocks,
-                    limits.max_overdue_blocks, limits.max_lost_blocks, limits.max_balance_blocks,
-                    limits.max_overdue_recalls_blocks, limits.max_recall_overdue_days_blocks]
-                    end as "limit_blocks?",
-                limits.max_balance as "max_balance?", limits.max_balance_currency as "max_balance_currency?"
-         from (select) nothing
-         left join service_point point on point.id = $3
-         left join item on true
-         left join patron on true
-         left join location_path path on path.location_id = item.location_id
-         left join lateral (
-             select max(coalesce(expiration_date, date '9999-12-31')) filter (where blocks_borrowing) as borrowing,
-                    max(coalesce(expiration_date, date '9999-12-31')) filter (where blocks_renewals) as renewals,
-                    max(coalesce(expiration_date, date '9999-12-31')) filter (where blocks_requests) as requests
-             from block_projection block where block.patron_id = patron.patron_id and not block.lifted
-         ) block on true
-         left join balance_projection balance on balance.patron_id = patron.patron_id
-         left join patron_limits limits on limits.patron_group = patron.patron_group"#,
-        item_barcode,
-        patron_barcode_hmac,
-        service_point_id,
-        key.caller,
-        key.rpc,
-        key.request_id,
-        &key.fingerprint,
-        outcome,
-        now.to_sqlx() as _,
-    )
-    .fetch_one(connection)
-    .await?;
-    if !row.claimed {
-        return Ok(AtCheckOut::AskedBefore);
-    }
-    let desk = Desk {
-        library_code: row.desk_library_code.ok_or(Error::ServicePointNotFound)?,
-        institution_code: row.desk_institution_code.unwrap_or_default(),
-        time_zone: row.time_zone.unwrap_or_default(),
-        hours_revision: row.hours_revision.unwrap_or_default(),
-    };
-
-    let item = row.item_id.map(|item_id| ItemAtDesk {
-        item_id,
-        record_id: row.record_id,
-        status: row.item_status.unwrap_or_default().into(),
-        material_type: row.material_type.unwrap_or_default(),
-        loan_type: row.loan_type.unwrap_or_default(),
-        call_number_class: row.call_number_class.unwrap_or_default(),
-        open_loan_id: row.open_loan_id,
-        desk_status: desk_status(row.desk_status),
-        revision: row.item_revision.unwrap_or_default(),
-        requested: row.requested.unwrap_or_default(),
-        held_request_id: row.held_request_id,
-        path: LocationPath {
-            location_code: row.location_code,
-            library_code: row.library_code,
-            campus_code: row.campus_code,
-            institution_code: row.institution_code,
-        },
-    });
-    let limits = group_limits(
-        row.patron_group.as_deref(),
-        row.limit_counts.zip(row.limit_blocks),
-        money(row.max_balance, row.max_balance_currency.as_deref())?,
-    )?;
-    let facts = PatronFacts {
-        active: row.active.unwrap_or_default(),
-        expiration_date: row.expiration_date.map(jiff_sqlx::Date::to_jiff),
-        blocked_until: BlockedUntil {
-            borrowing: row.borrowing_until.map(jiff_sqlx::Date::to_jiff),
-            renewals: row.renewals_until.map(jiff_sqlx::Date::to_jiff),
-            requests: row.requests_until.map(jiff_sqlx::Date::to_jiff),
-        },
-        open_loans: row.open_loans.unwrap_or_default(),
-        overdue_loans: row.overdue_loans.unwrap_or_default(),
-        overdue_recalls: row.overdue_recalls.unwrap_or_default(),
-        recall_due_at: row.recall_due_at.map(jiff_sqlx::Timestamp::to_jiff),
-        lost_loans: row.lost_loans.unwrap_or_default(),
-        balance: money(row.outstanding, row.currency.as_deref())?,
-        limits,
-    };
-    let patron = row.patron_id.map(|patron_id| PatronAtDesk {
-        patron_id,
-        patron_group: row.patron_group.unwrap_or_default(),
-        facts,
-        loans_by_kind: row.loans_by_kind.map(|counts| counts.0).unwrap_or_default(),
-    });
-    let reborrow = row.last_patron_id.zip(row.reborrow_from);
-    Ok(AtCheckOut::Facts(Box::new(CheckOutFacts {
-        desk,
-        rules_id: row.rules_id,
-        policy_serial: row.policy_serial,
-        item,
-        patron,
-        not_again_before: reborrow.map(|(patron_id, from)| (patron_id, from.to_jiff())),
-    })))
-}
-
 /// Where circulation has an item, as the database keeps it.
-fn desk_status(number: Option<i16>) -> CirculationItemStatus {
+pub(super) fn desk_status(number: Option<i16>) -> CirculationItemStatus {
     let number = i32::from(number.unwrap_or_default());
     CirculationItemStatus::try_from(number).unwrap_or_default()
 }
 
 /// The limits of a group that has some.
-fn group_limits(
+pub(super) fn group_limits(
     patron_group: Option<&str>,
     columns: Option<(Vec<i32>, Vec<i16>)>,
     max_balance: Option<Money>,

@@ -331,7 +331,7 @@ pub(crate) async fn at_check_out(
     patron_id: Uuid,
     now: Timestamp,
 ) -> Result<AtCheckOut, Error> {
-    if !item.requested && item.held_request_id.is_none() {
+    if !item.may_be_waited_for() {
         return Ok(AtCheckOut::default());
     }
     let Waiting { queue, kept_for } = lock_waiting(connection, item).await?;

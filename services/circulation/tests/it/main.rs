@@ -33,3 +33,4 @@ mod rules_tried;
 mod rules_validated;
 mod set_up;
 mod statistic;
+mod together;
