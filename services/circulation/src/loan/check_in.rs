@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::ledger::{self, ActionRecord, CheckInRecord, InHouseFacts};
-use super::model::{Loan, LossCause, moment};
+use super::model::{Loan, LossCause, moment, since_check_out};
 use super::store::ItemAtDesk;
 use super::{
     calendar_of, claim, event, fine, item_not_found, nobody_for_themselves, permit, reborrow,
@@ -320,19 +320,11 @@ async fn end_loan(
     let before = store::find(transaction, loan_id)
         .await?
         .ok_or(Error::LoanNotFound)?;
-    // A return at the desk that waited for the check-out's lock took its time
-    // before that: it is not earlier for it.
-    let at = match request.occurred_at {
-        Some(_) => at,
-        None => at.max(before.checked_out_at),
-    };
     if let Some(patron_id) = before.patron_id.filter(|_| request.occurred_at.is_some()) {
         // Whoever could backdate their own return would forgive their own fine.
         nobody_for_themselves(call, patron_id)?;
     }
-    if at < before.checked_out_at {
-        return Err(Error::OccurredBeforeCheckOut);
-    }
+    let at = since_check_out(before.checked_out_at, request.occurred_at, at)?;
     let policies = circulation
         .known
         .loan_policies(transaction, before.policy_ids)

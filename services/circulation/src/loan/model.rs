@@ -303,6 +303,26 @@ pub fn moment(occurred_at: Option<Timestamp>, now: Timestamp) -> Result<Timestam
     }
 }
 
+/// When something happened to a loan, which is after its check-out. What
+/// happens now and had to wait for the check-out's lock took its time before
+/// that: it is not earlier for it.
+///
+/// # Errors
+/// [`Error::OccurredBeforeCheckOut`] for what is told afterwards.
+pub fn since_check_out(
+    checked_out_at: Timestamp,
+    occurred_at: Option<Timestamp>,
+    at: Timestamp,
+) -> Result<Timestamp, Error> {
+    if at >= checked_out_at {
+        return Ok(at);
+    }
+    match occurred_at {
+        None => Ok(checked_out_at),
+        Some(_) => Err(Error::OccurredBeforeCheckOut),
+    }
+}
+
 /// What the desk does with an item that came back, and the library that it
 /// goes to. An item whose place is not known stays where it is.
 #[must_use]
@@ -322,5 +342,26 @@ pub fn next_step(
         | ItemStatus::InProcess
         | ItemStatus::Missing
         | ItemStatus::Withdrawn => (NextStep::AskCatalog, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waited_for_the_check_out_is_not_earlier_than_it() {
+        let out = Timestamp::from_second(1_000).unwrap();
+        let (before, after) = (out - LONGEST_BACKDATING, out + LONGEST_BACKDATING);
+        for (occurred_at, at, expected) in [
+            (None, after, Some(after)),
+            (None, before, Some(out)),
+            (Some(after), after, Some(after)),
+            (Some(out), out, Some(out)),
+            (Some(before), before, None),
+        ] {
+            let told = since_check_out(out, occurred_at, at);
+            assert_eq!(told.ok(), expected, "{occurred_at:?} {at}");
+        }
     }
 }

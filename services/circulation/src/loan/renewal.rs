@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::block::{self, OverriddenBlock, Override};
 use super::ledger::{self, ActionRecord};
-use super::model::{Loan, moment};
+use super::model::{Loan, moment, since_check_out};
 use super::{
     calendar_of, comment, due_date, event, fine, nobody_for_themselves, patron_not_found, permit,
     store, tell,
@@ -132,9 +132,7 @@ async fn lend_longer(
     if request.overriding.is_some() || request.occurred_at.is_some() {
         nobody_for_themselves(call, patron_id)?;
     }
-    if at < before.checked_out_at {
-        return Err(Error::OccurredBeforeCheckOut);
-    }
+    let at = since_check_out(before.checked_out_at, request.occurred_at, at)?;
     let how = Renewing {
         action_id,
         actor: call.caller.subject(),
