@@ -70,6 +70,10 @@ fn read_token<K: DeserializeOwned>(token: &str, query: &[u8; QUERY_LENGTH]) -> R
     };
     let bytes = BASE64_URL.decode(token).map_err(|_| malformed())?;
     let (hash, key) = bytes.split_at_checked(QUERY_LENGTH).ok_or_else(malformed)?;
+    // No database keeps this character; we gave no token with it.
+    if key.windows(6).any(|window| window == br"\u0000") {
+        return Err(malformed());
+    }
     let key = serde_json::from_slice(key).map_err(|_| malformed());
     if hash != query {
         // A token that can't be read at all is malformed rather than foreign.
@@ -136,6 +140,11 @@ mod tests {
             let refusal = page::<i64>(2, broken, &query("a"), 50, 1000).unwrap_err();
             assert_eq!(refusal.reason(), "PAGE_TOKEN_MALFORMED", "{broken}");
         }
+        // A token that a caller made up, with what no database keeps.
+        let first: Page<String> = page(1, "", &query("a"), 50, 1000).unwrap();
+        let made_up = first.cut(&mut vec!["A\0", "B"], |code| (*code).to_owned());
+        let refusal = page::<String>(1, &made_up, &query("a"), 50, 1000).unwrap_err();
+        assert_eq!(refusal.reason(), "PAGE_TOKEN_MALFORMED");
         assert!(page::<i64>(-1, "", &query("a"), 50, 1000).is_err());
         assert!(page::<i64>(1001, "", &query("a"), 50, 1000).is_err());
     }

@@ -6,6 +6,7 @@ mod loan_action;
 mod loan_batch;
 mod patron_block;
 mod policy;
+mod policy_terms;
 mod privacy;
 mod request;
 mod rule;

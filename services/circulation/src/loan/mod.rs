@@ -177,10 +177,15 @@ fn permit(
     Ok(())
 }
 
-pub(crate) fn nobody_for_themselves(call: &Call, patron_id: Uuid) -> Result<(), Error> {
-    // As ids: upper case or another notation is the same person.
+/// Whether a patron calls by themselves. As ids: upper case or another
+/// notation is the same person.
+pub(crate) fn is_patron(call: &Call, patron_id: Uuid) -> bool {
     let own = call.caller.subject().strip_prefix("patron:");
-    if own.is_some_and(|own| Uuid::try_parse(own.trim()).is_ok_and(|own| own == patron_id)) {
+    own.is_some_and(|own| Uuid::try_parse(own.trim()).is_ok_and(|own| own == patron_id))
+}
+
+pub(crate) fn nobody_for_themselves(call: &Call, patron_id: Uuid) -> Result<(), Error> {
+    if is_patron(call, patron_id) {
         return Err(Error::OwnAccount);
     }
     Ok(())

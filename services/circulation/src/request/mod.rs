@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::Circulation;
 use crate::error::Error;
 use crate::loan::block::Override;
+use crate::loan::is_patron;
 use model::{Pickup, Request};
 
 pub use change::{Cancel, Change, Changes, Reorder, cancel, change, reorder};
@@ -112,12 +113,6 @@ async fn permit(
 
 fn denied() -> Error {
     Error::from(carrel_runtime::permission_denied())
-}
-
-/// Whether the call is a patron's own.
-fn is_patron(call: &Call, patron_id: Uuid) -> bool {
-    let own = call.caller.subject().strip_prefix("patron:");
-    own.is_some_and(|own| own == patron_id.to_string())
 }
 
 /// Patrons who call by themselves deal with their own requests only.
