@@ -413,11 +413,11 @@ async fn the_desk_charges_and_takes_payments_with_everything_else_down() {
         (Some(usd(0).into()), 3)
     );
     let trial = JournalServiceClient::new(service.desk())
-        .get_trial_balance(pb::GetTrialBalanceRequest {})
+        .get_trial_balance(pb::GetTrialBalanceRequest::default())
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(trial.lines.len(), 8);
+    assert_eq!(trial.lines.len(), 13);
     assert_eq!(trial.sum, Some(usd(0).into()));
     service.running.stop().await;
 }
