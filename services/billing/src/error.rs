@@ -187,6 +187,9 @@ pub enum Error {
     /// The parts of a payment are not the sum that was named.
     #[error("the parts do not add up to the amount")]
     PartsDisagree,
+    /// No drawer session with this id is open.
+    #[error("no drawer session with this id is open")]
+    DrawerSessionNotOpen,
     /// There is no such dispute.
     #[error("there is no such dispute")]
     DisputeNotFound,
@@ -321,6 +324,7 @@ impl Error {
             Self::TenderedTooLittle => new(Code::FailedPrecondition, "TENDERED_TOO_LITTLE"),
             Self::ChangeOnlyForCash => new(Code::FailedPrecondition, "CHANGE_ONLY_FOR_CASH"),
             Self::PartsDisagree => field("amount", "PARTS_DISAGREE"),
+            Self::DrawerSessionNotOpen => new(Code::FailedPrecondition, "DRAWER_SESSION_NOT_OPEN"),
             Self::DisputeNotFound => new(Code::NotFound, "DISPUTE_NOT_FOUND"),
             Self::DisputeOpen => new(Code::FailedPrecondition, "DISPUTE_OPEN"),
             Self::DisputeDecided => new(Code::FailedPrecondition, "DISPUTE_DECIDED"),

@@ -210,6 +210,7 @@ pub(crate) async fn take_parts(
     now: Timestamp,
 ) -> Result<Vec<NewEvent>, Error> {
     refuse_card_numbers(&new.tender_reference, &new.comment)?;
+    refuse_closed_drawer(new.drawer_session_id)?;
     let (first, _) = parts.first().ok_or(Error::AmountMissing)?;
     let patron_id = first.patron_id;
     if parts
@@ -300,6 +301,7 @@ pub async fn refund(
     refund: &Refund,
 ) -> Result<(Payment, Account), Error> {
     refuse_card_numbers(&refund.tender_reference, &refund.comment)?;
+    refuse_closed_drawer(refund.drawer_session_id)?;
     let now = billing.clock.now();
     let refunded = transact!(billing.database, "refund_payment", |transaction| {
         let outcome = [refund.payment_id, refund.account_id];
@@ -442,6 +444,14 @@ async fn with_accounts(
         accounts.extend(account::store::find_account(connection, part.account_id).await?);
     }
     Ok((payment, accounts))
+}
+
+/// Drawers are not kept yet, so no session of one is open.
+fn refuse_closed_drawer(drawer_session_id: Option<Uuid>) -> Result<(), Error> {
+    match drawer_session_id {
+        Some(_) => Err(Error::DrawerSessionNotOpen),
+        None => Ok(()),
+    }
 }
 
 fn refuse_card_numbers(tender_reference: &str, comment: &str) -> Result<(), Error> {
