@@ -7,7 +7,8 @@ use carrel_ids::new_id;
 use carrel_money::Money;
 use carrel_outbox::{ApplyError, NewEvent, Projection, decode};
 use carrel_proto::circulation::v1::{
-    ItemAgedToLost, ItemDamaged, ItemDeclaredLost, LostItemReturned, OverdueFineIncurred,
+    ItemAgedToLost, ItemDamaged, ItemDeclaredLost, LoanChanged, LoanStatus, LostItemReturned,
+    OverdueFineIncurred,
 };
 use carrel_proto::events::v1::Event;
 use carrel_proto::r#type::v1 as wire_type;
@@ -17,6 +18,7 @@ use prost::Name as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::account::correction::SuspendedFor;
 use crate::account::model::{Charge, FeeFineKind};
 use crate::account::{self, Note};
 use crate::error::Error;
@@ -62,6 +64,7 @@ impl CirculationCharges {
                 fee_fine_type_id: fee_fine::type_of_kind(connection, kind).await?,
                 kind,
                 amount,
+                tax: Money::zero(amount.currency()),
                 source_id: Some(owed.source_id),
                 loan_id: Some(owed.loan_id),
                 institution_code: columns::code(&owed.institution_code),
@@ -78,6 +81,40 @@ impl CirculationCharges {
             if returned.is_some_and(|returned| is_given_back(kind, returned)) {
                 events.extend(account::credit_returned_item(connection, id, &actor, now).await?);
             }
+        }
+        carrel_outbox::append(connection, &events).await?;
+        Ok(())
+    }
+
+    /// Suspends a loan's charges while its patron claims to have returned the
+    /// item. One look at an index for most changes of loans.
+    async fn follow_claim(
+        &self,
+        connection: &mut PgConnection,
+        loan_id: Uuid,
+        is_claimed: bool,
+    ) -> Result<(), Error> {
+        let ids = account::store::list_claim_changes(connection, loan_id, is_claimed).await?;
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let now = self.billing.clock.now();
+        let actor = Actor::circulation();
+        let mut events = Vec::new();
+        for mut account in account::lock_all(connection, &ids).await? {
+            if account.suspension.is_claimed_returned == is_claimed {
+                continue;
+            }
+            let suspended = account::suspend(
+                connection,
+                &mut account,
+                SuspendedFor::Claim,
+                is_claimed,
+                &actor,
+                "",
+                now,
+            );
+            events.extend(suspended.await?);
         }
         carrel_outbox::append(connection, &events).await?;
         Ok(())
@@ -143,6 +180,17 @@ impl CirculationCharges {
                 self.give_back(connection, loss_id, refunds, returned_at)
                     .await
             }
+            name if name == LoanChanged::full_name() => {
+                let changed: LoanChanged = decode(event)?;
+                let Some(loan) = &changed.loan else {
+                    return Err(ApplyError::Poison("a change of no loan".into()));
+                };
+                // A loan that ended has nothing left to claim.
+                let is_claimed =
+                    loan.claimed_returned_at.is_some() && loan.status() == LoanStatus::Open;
+                self.follow_claim(connection, id("loan.id", &loan.id)?, is_claimed)
+                    .await
+            }
             _ => return Err(ApplyError::unknown_type(event)),
         };
         applied.map_err(apply_error)
@@ -167,6 +215,7 @@ impl Projection for CirculationCharges {
             ItemDeclaredLost::full_name(),
             ItemDamaged::full_name(),
             LostItemReturned::full_name(),
+            LoanChanged::full_name(),
         ]
     }
 

@@ -97,8 +97,8 @@ pub enum Error {
     /// The student-information system could not be asked.
     #[error("the student-information system could not be asked: {0}")]
     SisUnavailable(#[source] carrel_student_accounts::Error),
-    /// The policy was changed by somebody else meanwhile.
-    #[error("the policy was changed meanwhile; read it again")]
+    /// It was changed by somebody else meanwhile.
+    #[error("it was changed meanwhile; read it again")]
     EtagMismatch,
     /// Criteria that cannot be kept.
     #[error("the criteria: {0}")]
@@ -136,6 +136,93 @@ pub enum Error {
     /// A folder for batch files cannot be used.
     #[error("a folder for batch files cannot be used: {0}")]
     BatchFolder(String),
+    /// Say how it is paid.
+    #[error("say how it is paid")]
+    TenderMissing,
+    /// The credit is more than what is left of the charge.
+    #[error("the credit is more than what is left of the charge")]
+    CreditExceedsCharge,
+    /// The write-off is more than what remains.
+    #[error("the write-off is more than what remains")]
+    WriteOffExceedsRemaining,
+    /// The charge was taken back before.
+    #[error("the charge was taken back before")]
+    ChargeTakenBack,
+    /// There is no such action on this account.
+    #[error("there is no such action on this account")]
+    ActionNotFound,
+    /// Only a payment, a waiver or a write-off is taken back.
+    #[error("only a payment, a waiver or a write-off is taken back")]
+    ActionNotReversible,
+    /// The action was taken back before.
+    #[error("the action was taken back before")]
+    ActionReversed,
+    /// There is no such payment.
+    #[error("there is no such payment")]
+    PaymentNotFound,
+    /// Some of the payment was given back before.
+    #[error("some of the payment was given back before; settle it by hand")]
+    PaymentSpent,
+    /// The bank returned this cheque before.
+    #[error("the bank returned this cheque before")]
+    PaymentReturned,
+    /// The payment was not made by cheque.
+    #[error("the payment was not made by cheque")]
+    NotACheque,
+    /// The refund is more than what is left of the payment.
+    #[error("the refund is more than what is left of the payment")]
+    RefundExceedsPayment,
+    /// One payment pays the charges of one patron.
+    #[error("one payment pays the charges of one patron")]
+    AccountsOfSeveralPatrons,
+    /// An account is named twice.
+    #[error("an account is named twice")]
+    AccountTwice,
+    /// Less was handed over than is paid.
+    #[error("less was handed over than is paid")]
+    TenderedTooLittle,
+    /// Change is given for cash only.
+    #[error("change is given for cash only")]
+    ChangeOnlyForCash,
+    /// The parts of a payment are not the sum that was named.
+    #[error("the parts do not add up to the amount")]
+    PartsDisagree,
+    /// No drawer session with this id is open.
+    #[error("no drawer session with this id is open")]
+    DrawerSessionNotOpen,
+    /// There is no such dispute.
+    #[error("there is no such dispute")]
+    DisputeNotFound,
+    /// A dispute about this account is open.
+    #[error("a dispute about this account is open")]
+    DisputeOpen,
+    /// The dispute is decided.
+    #[error("the dispute is decided")]
+    DisputeDecided,
+    /// Another person has to decide.
+    #[error("another person has to decide")]
+    DecidedByTheSamePerson,
+    /// There is no such write-off.
+    #[error("there is no such write-off")]
+    WriteOffNotFound,
+    /// A write-off of this account waits for another person.
+    #[error("a write-off of this account waits for another person")]
+    WriteOffWaiting,
+    /// The write-off is decided.
+    #[error("the write-off is decided")]
+    WriteOffDecided,
+    /// The amount must not be less than zero.
+    #[error("the amount must not be less than zero")]
+    AmountNegative,
+    /// The month is not over.
+    #[error("the month is not over")]
+    MonthNotOver,
+    /// The month is closed.
+    #[error("the month is closed")]
+    MonthClosed,
+    /// The last day is before the first.
+    #[error("the last day is before the first")]
+    PeriodOfDaysEmpty,
     /// The request id was used for something else.
     #[error(transparent)]
     RequestReused(#[from] RequestReused),
@@ -216,6 +303,41 @@ impl Error {
                 "BATCH_FOLDER_UNAVAILABLE",
                 "a folder for batch files cannot be used; see the log",
             ),
+            Self::TenderMissing => field("tender", "TENDER_MISSING"),
+            Self::CreditExceedsCharge => new(Code::FailedPrecondition, "CREDIT_EXCEEDS_CHARGE"),
+            Self::WriteOffExceedsRemaining => {
+                new(Code::FailedPrecondition, "WRITE_OFF_EXCEEDS_REMAINING")
+            }
+            Self::ChargeTakenBack => new(Code::FailedPrecondition, "CHARGE_TAKEN_BACK"),
+            Self::ActionNotFound => new(Code::NotFound, "ACTION_NOT_FOUND"),
+            Self::ActionNotReversible => new(Code::FailedPrecondition, "ACTION_NOT_REVERSIBLE"),
+            Self::ActionReversed => new(Code::FailedPrecondition, "ACTION_REVERSED"),
+            Self::PaymentNotFound => new(Code::NotFound, "PAYMENT_NOT_FOUND"),
+            Self::PaymentSpent => new(Code::FailedPrecondition, "PAYMENT_SPENT"),
+            Self::PaymentReturned => new(Code::FailedPrecondition, "PAYMENT_RETURNED"),
+            Self::NotACheque => new(Code::FailedPrecondition, "NOT_A_CHEQUE"),
+            Self::RefundExceedsPayment => new(Code::FailedPrecondition, "REFUND_EXCEEDS_PAYMENT"),
+            Self::AccountsOfSeveralPatrons => {
+                new(Code::FailedPrecondition, "ACCOUNTS_OF_SEVERAL_PATRONS")
+            }
+            Self::AccountTwice => new(Code::FailedPrecondition, "ACCOUNT_TWICE"),
+            Self::TenderedTooLittle => new(Code::FailedPrecondition, "TENDERED_TOO_LITTLE"),
+            Self::ChangeOnlyForCash => new(Code::FailedPrecondition, "CHANGE_ONLY_FOR_CASH"),
+            Self::PartsDisagree => field("amount", "PARTS_DISAGREE"),
+            Self::DrawerSessionNotOpen => new(Code::FailedPrecondition, "DRAWER_SESSION_NOT_OPEN"),
+            Self::DisputeNotFound => new(Code::NotFound, "DISPUTE_NOT_FOUND"),
+            Self::DisputeOpen => new(Code::FailedPrecondition, "DISPUTE_OPEN"),
+            Self::DisputeDecided => new(Code::FailedPrecondition, "DISPUTE_DECIDED"),
+            Self::DecidedByTheSamePerson => {
+                new(Code::FailedPrecondition, "DECIDED_BY_THE_SAME_PERSON")
+            }
+            Self::WriteOffNotFound => new(Code::NotFound, "WRITE_OFF_NOT_FOUND"),
+            Self::WriteOffWaiting => new(Code::FailedPrecondition, "WRITE_OFF_WAITING"),
+            Self::WriteOffDecided => new(Code::FailedPrecondition, "WRITE_OFF_DECIDED"),
+            Self::AmountNegative => field("billing_rules", "AMOUNT_NEGATIVE"),
+            Self::MonthNotOver => new(Code::FailedPrecondition, "MONTH_NOT_OVER"),
+            Self::MonthClosed => new(Code::FailedPrecondition, "MONTH_CLOSED"),
+            Self::PeriodOfDaysEmpty => field("last_date", "PERIOD_EMPTY"),
             Self::RequestReused(_) => new(Code::FailedPrecondition, "REQUEST_ID_REUSED"),
             Self::Database(error) => Refusal::database(error),
             Self::PostingTransition { .. }
@@ -287,6 +409,14 @@ impl From<sqlx::Error> for Error {
             Some("posting_sis_charge_key") => Self::SisChargeTaken,
             Some("posting_batch_file_name_key") => Self::BatchNameTaken,
             Some("account_has_owner") => Self::OwnerNotFound,
+            Some("journal_transaction_is_reversed_once") => Self::ChargeTakenBack,
+            Some("account_action_is_reversed_once") => Self::ActionReversed,
+            Some("journal_transaction_is_in_open_month" | "closed_month_pkey") => Self::MonthClosed,
+            Some("dispute_account_open_key") => Self::DisputeOpen,
+            Some("dispute_is_decided_by_another" | "write_off_is_decided_by_another") => {
+                Self::DecidedByTheSamePerson
+            }
+            Some("write_off_account_waiting_key") => Self::WriteOffWaiting,
             Some("account_has_type") => Self::TypeNotFound,
             Some(_) | None => Self::Database(error),
         }

@@ -1,6 +1,8 @@
 //! Billing: what patrons owe, the double-entry journal, and postings to student accounts.
 //!
 //! - [`account`]: charges and what is done to them; [`fee_fine`]: who is owed, what for.
+//! - [`payment`]: money taken and given back; [`dispute`], [`write_off`]: what two persons decide; [`rules`]: the
+//!   district's own.
 //! - [`journal`]: the double-entry journal, and the proof that the totals beside it are what it says.
 //! - [`posting`]: the procedure by which a charge reaches the student account once; [`route`]: where it goes.
 //! - [`circulation_feed`], [`student_link`]: what is learned from circulation and from patrons.
@@ -9,15 +11,19 @@
 pub mod account;
 pub mod circulation_feed;
 mod columns;
+pub mod dispute;
 pub mod error;
 pub mod fee_fine;
 mod grpc;
 pub mod journal;
 mod message;
+pub mod payment;
 pub mod posting;
 pub mod route;
+pub mod rules;
 pub mod settings;
 pub mod student_link;
+pub mod write_off;
 
 use std::sync::Arc;
 use std::time::Duration;

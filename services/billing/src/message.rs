@@ -5,13 +5,16 @@ use carrel_proto::billing::v1 as pb;
 use carrel_runtime::wire;
 use jiff::Timestamp;
 use prost::Message as _;
+use uuid::Uuid;
 
-use crate::account::model::{Account, ActionKind, FeeFineKind, PaymentStatus};
+use crate::account::model::{Account, ActionKind, FeeFineKind, PaymentStatus, Tender};
 use crate::account::{Action, Balance};
 use crate::columns::money;
+use crate::dispute::{Dispute, Outcome};
 use crate::error::Error;
 use crate::fee_fine::model::{FeeFineType, Owner};
-use crate::journal::{LedgerAccount, Transaction};
+use crate::journal::{LedgerAccount, LedgerBalance, Transaction};
+use crate::payment::{Part, Payment};
 use crate::posting::Attempt;
 use crate::posting::batch::{Batch, BatchState};
 use crate::posting::model::{Posting, PostingState};
@@ -19,6 +22,7 @@ use crate::posting::policy::Preview;
 use crate::posting::policy::model::{Criterion, Policy};
 use crate::posting::reconciliation::{Difference, DifferenceKind, Reconciliation};
 use crate::route::model::{Period, Route};
+use crate::write_off::{WriteOff, WriteOffState};
 
 /// The event of a changed account.
 pub(crate) fn account_changed(account: &Account, now: Timestamp) -> NewEvent {
@@ -60,32 +64,89 @@ pub(crate) fn account(account: &Account, actions: &[Action]) -> pb::Account {
         amount: Some(account.amount.into()),
         remaining: Some(account.remaining.into()),
         status: status.into(),
-        payment_status: payment_status(account.payment_status).into(),
+        payment_status: told_status(account).into(),
         loan_id: account.loan_id.map(|id| id.to_string()).unwrap_or_default(),
         charged_at: Some(wire::to_timestamp(account.charged_at)),
         actions: actions.iter().map(action).collect(),
         revision: account.revision,
+        is_disputed: account.suspension.is_disputed,
+        is_claimed_returned: account.suspension.is_claimed_returned,
+        paid: Some(account.paid.into()),
+        waived: Some(account.waived.into()),
+        credited: Some(account.credited.into()),
+        settled: Some(account.settled.into()),
+        written_off: Some(account.written_off.into()),
+        cancelled: Some(account.cancelled.into()),
+        owed_back: Some(account.owed_back.into()),
+        tax: Some(account.tax.into()),
     }
 }
 
-fn action(action: &Action) -> pb::AccountAction {
-    let kind = match action.kind {
+/// What the patron claims comes before how it stood until then.
+fn told_status(account: &Account) -> pb::PaymentStatus {
+    if account.suspension.is_claimed_returned && !account.is_closed() {
+        pb::PaymentStatus::SuspendedClaimReturned
+    } else {
+        payment_status(account.payment_status)
+    }
+}
+
+pub(crate) fn action_kind(kind: ActionKind) -> pb::AccountActionKind {
+    match kind {
         ActionKind::Charge => pb::AccountActionKind::Charge,
         ActionKind::Pay => pb::AccountActionKind::Pay,
         ActionKind::Waive => pb::AccountActionKind::Waive,
         ActionKind::Transfer => pb::AccountActionKind::Transfer,
         ActionKind::Credit => pb::AccountActionKind::Credit,
         ActionKind::Settle => pb::AccountActionKind::Settle,
-    };
+        ActionKind::Refund => pb::AccountActionKind::Refund,
+        ActionKind::Cancel => pb::AccountActionKind::Cancel,
+        ActionKind::WriteOff => pb::AccountActionKind::WriteOff,
+        ActionKind::ReturnCheque => pb::AccountActionKind::ReturnCheque,
+        ActionKind::Reverse => pb::AccountActionKind::Reverse,
+        ActionKind::OpenDispute => pb::AccountActionKind::OpenDispute,
+        ActionKind::DecideDispute => pb::AccountActionKind::DecideDispute,
+        ActionKind::ClaimReturned => pb::AccountActionKind::ClaimReturned,
+        ActionKind::ResolveClaim => pb::AccountActionKind::ResolveClaim,
+    }
+}
+
+pub(crate) fn tender(tender: Tender) -> pb::Tender {
+    match tender {
+        Tender::Cash => pb::Tender::Cash,
+        Tender::Cheque => pb::Tender::Cheque,
+        Tender::Card => pb::Tender::Card,
+    }
+}
+
+fn action(action: &Action) -> pb::AccountAction {
     pb::AccountAction {
         id: action.id.to_string(),
-        kind: kind.into(),
+        kind: action_kind(action.kind).into(),
         amount: Some(action.amount.into()),
         remaining: Some(action.remaining.into()),
         actor: action.actor.clone(),
         comment: action.comment.clone(),
         occurred_at: Some(wire::to_timestamp(action.occurred_at)),
-        journal_transaction_id: action.journal_transaction_id.to_string(),
+        journal_transaction_id: text(action.journal_transaction_id),
+        payment_id: text(action.payment_id),
+        reverses_action_id: text(action.reverses_action_id),
+        tender: action.tender.map_or(pb::Tender::Unspecified, tender).into(),
+    }
+}
+
+/// An id that may be missing.
+pub(crate) fn text(id: Option<Uuid>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+pub(crate) fn ledger_balance(line: &LedgerBalance) -> pb::TrialBalanceLine {
+    pb::TrialBalanceLine {
+        ledger_account: ledger_account(line.ledger_account).into(),
+        balance: Some(line.closing.into()),
+        opening: Some(line.opening.into()),
+        debits: Some(line.debits.into()),
+        credits: Some(line.credits.into()),
     }
 }
 
@@ -121,6 +182,15 @@ fn payment_status(status: PaymentStatus) -> pb::PaymentStatus {
         PaymentStatus::TransferredFully => pb::PaymentStatus::TransferredFully,
         PaymentStatus::CreditedFully => pb::PaymentStatus::CreditedFully,
         PaymentStatus::CancelledItemReturned => pb::PaymentStatus::CancelledItemReturned,
+        PaymentStatus::TransferredPartially => pb::PaymentStatus::TransferredPartially,
+        PaymentStatus::RefundedPartially => pb::PaymentStatus::RefundedPartially,
+        PaymentStatus::RefundedFully => pb::PaymentStatus::RefundedFully,
+        PaymentStatus::CreditedPartially => pb::PaymentStatus::CreditedPartially,
+        PaymentStatus::CancelledItemRenewed => pb::PaymentStatus::CancelledItemRenewed,
+        PaymentStatus::CancelledItemDeclaredLost => pb::PaymentStatus::CancelledItemDeclaredLost,
+        PaymentStatus::CancelledAsError => pb::PaymentStatus::CancelledAsError,
+        PaymentStatus::WrittenOffPartially => pb::PaymentStatus::WrittenOffPartially,
+        PaymentStatus::WrittenOffFully => pb::PaymentStatus::WrittenOffFully,
     }
 }
 
@@ -129,6 +199,7 @@ pub(crate) fn balance(balance: &Balance) -> pb::Balance {
         patron_id: balance.patron_id.to_string(),
         outstanding: Some(balance.outstanding.into()),
         revision: balance.revision,
+        counted: Some(balance.counted.into()),
     }
 }
 
@@ -162,13 +233,85 @@ pub(crate) fn ledger_account(ledger_account: LedgerAccount) -> pb::LedgerAccount
         LedgerAccount::Credits => pb::LedgerAccount::Credits,
         LedgerAccount::SisSettled => pb::LedgerAccount::SisSettled,
         LedgerAccount::RefundsPayable => pb::LedgerAccount::RefundsPayable,
+        LedgerAccount::TaxPayable => pb::LedgerAccount::TaxPayable,
+        LedgerAccount::WriteOffs => pb::LedgerAccount::WriteOffs,
+        LedgerAccount::Deposits => pb::LedgerAccount::Deposits,
+        LedgerAccount::CashOverShort => pb::LedgerAccount::CashOverShort,
+        LedgerAccount::CopyRevenue => pb::LedgerAccount::CopyRevenue,
+    }
+}
+
+pub(crate) fn payment(payment: &Payment) -> Result<pb::Payment, Error> {
+    Ok(pb::Payment {
+        id: payment.id.to_string(),
+        receipt_number: payment.receipt_number(),
+        patron_id: payment.patron_id.to_string(),
+        tender: tender(payment.tender).into(),
+        tender_reference: payment.tender_reference.clone(),
+        amount: Some(payment.amount.into()),
+        tendered: Some(payment.tendered.into()),
+        change: Some(payment.tendered.minus(payment.amount)?.into()),
+        parts: payment.parts.iter().map(payment_part).collect(),
+        taken_by: payment.taken_by.clone(),
+        taken_at: Some(wire::to_timestamp(payment.taken_at)),
+        returned_at: payment.returned_at.map(wire::to_timestamp),
+        drawer_session_id: text(payment.drawer_session_id),
+    })
+}
+
+fn payment_part(part: &Part) -> pb::PaymentPart {
+    pb::PaymentPart {
+        account_id: part.account_id.to_string(),
+        reference: part.reference.clone(),
+        amount: Some(part.amount.into()),
+        given_back: Some(part.given_back.into()),
+        statement_text: part.statement_text.clone(),
+    }
+}
+
+pub(crate) fn dispute(dispute: &Dispute) -> pb::Dispute {
+    let (outcome, decided_by, decided_at) = match &dispute.decision {
+        Some((Outcome::Upheld, by, at)) => (pb::DisputeOutcome::Upheld, by.as_str(), Some(*at)),
+        Some((Outcome::Denied, by, at)) => (pb::DisputeOutcome::Denied, by.as_str(), Some(*at)),
+        None => (pb::DisputeOutcome::Unspecified, "", None),
+    };
+    pb::Dispute {
+        id: dispute.id.to_string(),
+        account_id: dispute.account_id.to_string(),
+        opened_by: dispute.opened_by.clone(),
+        opened_at: Some(wire::to_timestamp(dispute.opened_at)),
+        reason: dispute.reason.clone(),
+        outcome: outcome.into(),
+        decided_by: decided_by.to_owned(),
+        decided_at: decided_at.map(wire::to_timestamp),
+        comment: dispute.comment.clone(),
+    }
+}
+
+pub(crate) fn write_off(write_off: &WriteOff) -> pb::WriteOff {
+    let state = match write_off.state {
+        WriteOffState::Waiting => pb::WriteOffState::Waiting,
+        WriteOffState::Approved => pb::WriteOffState::Approved,
+        WriteOffState::Refused => pb::WriteOffState::Refused,
+    };
+    pb::WriteOff {
+        id: write_off.id.to_string(),
+        account_id: write_off.account_id.to_string(),
+        amount: Some(write_off.amount.into()),
+        state: state.into(),
+        reason: write_off.reason.clone(),
+        requested_by: write_off.requested_by.clone(),
+        requested_at: Some(wire::to_timestamp(write_off.requested_at)),
+        decided_by: write_off.decided_by.clone().unwrap_or_default(),
+        decided_at: write_off.decided_at.map(wire::to_timestamp),
+        comment: write_off.comment.clone(),
     }
 }
 
 pub(crate) fn journal_transaction(transaction: &Transaction) -> pb::JournalTransaction {
     pb::JournalTransaction {
         id: transaction.id.to_string(),
-        account_id: transaction.account_id.to_string(),
+        account_id: text(transaction.account_id),
         entries: transaction
             .lines
             .iter()
@@ -178,10 +321,9 @@ pub(crate) fn journal_transaction(transaction: &Transaction) -> pb::JournalTrans
             })
             .collect(),
         booked_at: Some(wire::to_timestamp(transaction.booked_at)),
-        reverses_transaction_id: transaction
-            .reverses
-            .map(|id| id.to_string())
-            .unwrap_or_default(),
+        reverses_transaction_id: text(transaction.reverses),
+        subject_id: text(transaction.subject_id),
+        adjusts_month: transaction.adjusts_month.map(wire::to_date),
     }
 }
 

@@ -7,12 +7,16 @@ use std::time::Duration;
 use carrel_money::Currency;
 use carrel_outbox::Consumer;
 use carrel_proto::billing::v1::account_service_server::AccountServiceServer;
+use carrel_proto::billing::v1::billing_rules_service_server::BillingRulesServiceServer;
+use carrel_proto::billing::v1::dispute_service_server::DisputeServiceServer;
 use carrel_proto::billing::v1::fee_fine_service_server::FeeFineServiceServer;
 use carrel_proto::billing::v1::journal_service_server::JournalServiceServer;
+use carrel_proto::billing::v1::payment_service_server::PaymentServiceServer;
 use carrel_proto::billing::v1::posting_batch_service_server::PostingBatchServiceServer;
 use carrel_proto::billing::v1::posting_policy_service_server::PostingPolicyServiceServer;
 use carrel_proto::billing::v1::posting_route_service_server::PostingRouteServiceServer;
 use carrel_proto::billing::v1::posting_service_server::PostingServiceServer;
+use carrel_proto::billing::v1::write_off_service_server::WriteOffServiceServer;
 use carrel_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
 use carrel_runtime::{Assembly, Context, Definition, StartError};
 use carrel_student_accounts::batch::Layout;
@@ -273,6 +277,7 @@ pub fn definition(
         peer_permissions: &[
             "events.subscribe",
             "circulation.fines.read",
+            "circulation.loans.read",
             "patrons.standings.read",
             "patrons.student-links.read",
         ],
@@ -299,6 +304,10 @@ pub fn definition(
             );
             Ok(Assembly::new()
                 .serve(AccountServiceServer::new(rpcs.clone()))
+                .serve(PaymentServiceServer::new(rpcs.clone()))
+                .serve(DisputeServiceServer::new(rpcs.clone()))
+                .serve(WriteOffServiceServer::new(rpcs.clone()))
+                .serve(BillingRulesServiceServer::new(rpcs.clone()))
                 .serve(FeeFineServiceServer::new(rpcs.clone()))
                 .serve(JournalServiceServer::new(rpcs.clone()))
                 .serve(PostingServiceServer::new(rpcs.clone()))

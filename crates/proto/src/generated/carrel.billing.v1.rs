@@ -46,6 +46,37 @@ pub struct Account {
     /// Rises with each change.
     #[prost(int64, tag = "14")]
     pub revision: i64,
+    /// Whether a dispute about it is open: it is not posted, does not age and
+    /// does not count towards blocks until another person decides.
+    #[prost(bool, tag = "15")]
+    pub is_disputed: bool,
+    /// Whether the patron claims that the item was returned; as for a dispute.
+    #[prost(bool, tag = "16")]
+    pub is_claimed_returned: bool,
+    /// Paid at the desk, and kept.
+    #[prost(message, optional, tag = "17")]
+    pub paid: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Waived.
+    #[prost(message, optional, tag = "18")]
+    pub waived: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Credited.
+    #[prost(message, optional, tag = "19")]
+    pub credited: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Paid at the student account.
+    #[prost(message, optional, tag = "20")]
+    pub settled: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Written off.
+    #[prost(message, optional, tag = "21")]
+    pub written_off: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Cancelled: nothing or the whole charge.
+    #[prost(message, optional, tag = "22")]
+    pub cancelled: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What the library owes back of what was paid at the desk.
+    #[prost(message, optional, tag = "23")]
+    pub owed_back: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The tax that the amount includes.
+    #[prost(message, optional, tag = "24")]
+    pub tax: ::core::option::Option<super::super::r#type::v1::Money>,
 }
 impl ::prost::Name for Account {
     const NAME: &'static str = "Account";
@@ -81,9 +112,19 @@ pub struct AccountAction {
     /// When.
     #[prost(message, optional, tag = "7")]
     pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// The transaction in the journal that it made.
+    /// The transaction in the journal that it made; empty where no money moved.
     #[prost(string, tag = "8")]
     pub journal_transaction_id: ::prost::alloc::string::String,
+    /// The payment that it is part of, gives back or takes back; empty for any
+    /// other.
+    #[prost(string, tag = "9")]
+    pub payment_id: ::prost::alloc::string::String,
+    /// The action that it takes back; empty for any other.
+    #[prost(string, tag = "10")]
+    pub reverses_action_id: ::prost::alloc::string::String,
+    /// How it was paid or refunded; unspecified for any other.
+    #[prost(enumeration = "Tender", tag = "11")]
+    pub tender: i32,
 }
 impl ::prost::Name for AccountAction {
     const NAME: &'static str = "AccountAction";
@@ -107,6 +148,10 @@ pub struct Balance {
     /// Rises with each change.
     #[prost(int64, tag = "3")]
     pub revision: i64,
+    /// What counts towards balance blocks: without what is disputed or claimed
+    /// returned, and nothing at all below the district's minimum.
+    #[prost(message, optional, tag = "4")]
+    pub counted: ::core::option::Option<super::super::r#type::v1::Money>,
 }
 impl ::prost::Name for Balance {
     const NAME: &'static str = "Balance";
@@ -374,6 +419,135 @@ impl ::prost::Name for WaiveAccountResponse {
         "/carrel.billing.v1.WaiveAccountResponse".into()
     }
 }
+/// A credit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreditAccountRequest {
+    /// The account.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// How much.
+    #[prost(message, optional, tag = "2")]
+    pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Why, 1 to 500 characters.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CreditAccountRequest {
+    const NAME: &'static str = "CreditAccountRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.CreditAccountRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.CreditAccountRequest".into()
+    }
+}
+/// The account as credited.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreditAccountResponse {
+    /// The account.
+    #[prost(message, optional, tag = "1")]
+    pub account: ::core::option::Option<Account>,
+}
+impl ::prost::Name for CreditAccountResponse {
+    const NAME: &'static str = "CreditAccountResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.CreditAccountResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.CreditAccountResponse".into()
+    }
+}
+/// A charge to cancel.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelAccountRequest {
+    /// The account.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(enumeration = "CancelReason", tag = "2")]
+    pub reason: i32,
+    /// More about it, 1 to 500 characters.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CancelAccountRequest {
+    const NAME: &'static str = "CancelAccountRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.CancelAccountRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.CancelAccountRequest".into()
+    }
+}
+/// The account as cancelled.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CancelAccountResponse {
+    /// The account.
+    #[prost(message, optional, tag = "1")]
+    pub account: ::core::option::Option<Account>,
+}
+impl ::prost::Name for CancelAccountResponse {
+    const NAME: &'static str = "CancelAccountResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.CancelAccountResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.CancelAccountResponse".into()
+    }
+}
+/// An action to take back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReverseAccountActionRequest {
+    /// The account.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The action.
+    #[prost(string, tag = "2")]
+    pub action_id: ::prost::alloc::string::String,
+    /// Why, 1 to 500 characters.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReverseAccountActionRequest {
+    const NAME: &'static str = "ReverseAccountActionRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ReverseAccountActionRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ReverseAccountActionRequest".into()
+    }
+}
+/// The account as it is now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReverseAccountActionResponse {
+    /// The account.
+    #[prost(message, optional, tag = "1")]
+    pub account: ::core::option::Option<Account>,
+}
+impl ::prost::Name for ReverseAccountActionResponse {
+    const NAME: &'static str = "ReverseAccountActionResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ReverseAccountActionResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ReverseAccountActionResponse".into()
+    }
+}
 /// Whose balance.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetBalanceRequest {
@@ -503,6 +677,27 @@ pub enum PaymentStatus {
     CreditedFully = 7,
     /// "Cancelled item returned".
     CancelledItemReturned = 8,
+    /// "Transferred partially": some of it is on the student account.
+    TransferredPartially = 9,
+    /// "Refunded partially".
+    RefundedPartially = 10,
+    /// "Refunded fully".
+    RefundedFully = 11,
+    /// "Credited partially".
+    CreditedPartially = 12,
+    /// "Cancelled item renewed".
+    CancelledItemRenewed = 13,
+    /// "Cancelled item declared lost".
+    CancelledItemDeclaredLost = 14,
+    /// "Cancelled as error".
+    CancelledAsError = 15,
+    /// "Suspended claim returned": the patron says that the item was returned;
+    /// told instead of the status that the account has otherwise.
+    SuspendedClaimReturned = 16,
+    /// Written off in part: nobody expects it to be paid any more.
+    WrittenOffPartially = 17,
+    /// What remained was written off.
+    WrittenOffFully = 18,
 }
 impl PaymentStatus {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -520,6 +715,18 @@ impl PaymentStatus {
             Self::TransferredFully => "PAYMENT_STATUS_TRANSFERRED_FULLY",
             Self::CreditedFully => "PAYMENT_STATUS_CREDITED_FULLY",
             Self::CancelledItemReturned => "PAYMENT_STATUS_CANCELLED_ITEM_RETURNED",
+            Self::TransferredPartially => "PAYMENT_STATUS_TRANSFERRED_PARTIALLY",
+            Self::RefundedPartially => "PAYMENT_STATUS_REFUNDED_PARTIALLY",
+            Self::RefundedFully => "PAYMENT_STATUS_REFUNDED_FULLY",
+            Self::CreditedPartially => "PAYMENT_STATUS_CREDITED_PARTIALLY",
+            Self::CancelledItemRenewed => "PAYMENT_STATUS_CANCELLED_ITEM_RENEWED",
+            Self::CancelledItemDeclaredLost => {
+                "PAYMENT_STATUS_CANCELLED_ITEM_DECLARED_LOST"
+            }
+            Self::CancelledAsError => "PAYMENT_STATUS_CANCELLED_AS_ERROR",
+            Self::SuspendedClaimReturned => "PAYMENT_STATUS_SUSPENDED_CLAIM_RETURNED",
+            Self::WrittenOffPartially => "PAYMENT_STATUS_WRITTEN_OFF_PARTIALLY",
+            Self::WrittenOffFully => "PAYMENT_STATUS_WRITTEN_OFF_FULLY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -534,6 +741,20 @@ impl PaymentStatus {
             "PAYMENT_STATUS_TRANSFERRED_FULLY" => Some(Self::TransferredFully),
             "PAYMENT_STATUS_CREDITED_FULLY" => Some(Self::CreditedFully),
             "PAYMENT_STATUS_CANCELLED_ITEM_RETURNED" => Some(Self::CancelledItemReturned),
+            "PAYMENT_STATUS_TRANSFERRED_PARTIALLY" => Some(Self::TransferredPartially),
+            "PAYMENT_STATUS_REFUNDED_PARTIALLY" => Some(Self::RefundedPartially),
+            "PAYMENT_STATUS_REFUNDED_FULLY" => Some(Self::RefundedFully),
+            "PAYMENT_STATUS_CREDITED_PARTIALLY" => Some(Self::CreditedPartially),
+            "PAYMENT_STATUS_CANCELLED_ITEM_RENEWED" => Some(Self::CancelledItemRenewed),
+            "PAYMENT_STATUS_CANCELLED_ITEM_DECLARED_LOST" => {
+                Some(Self::CancelledItemDeclaredLost)
+            }
+            "PAYMENT_STATUS_CANCELLED_AS_ERROR" => Some(Self::CancelledAsError),
+            "PAYMENT_STATUS_SUSPENDED_CLAIM_RETURNED" => {
+                Some(Self::SuspendedClaimReturned)
+            }
+            "PAYMENT_STATUS_WRITTEN_OFF_PARTIALLY" => Some(Self::WrittenOffPartially),
+            "PAYMENT_STATUS_WRITTEN_OFF_FULLY" => Some(Self::WrittenOffFully),
             _ => None,
         }
     }
@@ -601,6 +822,24 @@ pub enum AccountActionKind {
     Credit = 5,
     /// Paid at the student account.
     Settle = 6,
+    /// Money given back, to the tender it came by.
+    Refund = 10,
+    /// The charge was taken back.
+    Cancel = 11,
+    /// Written off.
+    WriteOff = 12,
+    /// The bank returned the cheque that had paid it.
+    ReturnCheque = 13,
+    /// A payment, waiver or write-off that was a mistake, taken back.
+    Reverse = 14,
+    /// The patron disputes it.
+    OpenDispute = 15,
+    /// Somebody else decided the dispute.
+    DecideDispute = 16,
+    /// The patron claims that the item was returned.
+    ClaimReturned = 17,
+    /// The claim was resolved.
+    ResolveClaim = 18,
 }
 impl AccountActionKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -616,6 +855,15 @@ impl AccountActionKind {
             Self::Transfer => "ACCOUNT_ACTION_KIND_TRANSFER",
             Self::Credit => "ACCOUNT_ACTION_KIND_CREDIT",
             Self::Settle => "ACCOUNT_ACTION_KIND_SETTLE",
+            Self::Refund => "ACCOUNT_ACTION_KIND_REFUND",
+            Self::Cancel => "ACCOUNT_ACTION_KIND_CANCEL",
+            Self::WriteOff => "ACCOUNT_ACTION_KIND_WRITE_OFF",
+            Self::ReturnCheque => "ACCOUNT_ACTION_KIND_RETURN_CHEQUE",
+            Self::Reverse => "ACCOUNT_ACTION_KIND_REVERSE",
+            Self::OpenDispute => "ACCOUNT_ACTION_KIND_OPEN_DISPUTE",
+            Self::DecideDispute => "ACCOUNT_ACTION_KIND_DECIDE_DISPUTE",
+            Self::ClaimReturned => "ACCOUNT_ACTION_KIND_CLAIM_RETURNED",
+            Self::ResolveClaim => "ACCOUNT_ACTION_KIND_RESOLVE_CLAIM",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -628,6 +876,15 @@ impl AccountActionKind {
             "ACCOUNT_ACTION_KIND_TRANSFER" => Some(Self::Transfer),
             "ACCOUNT_ACTION_KIND_CREDIT" => Some(Self::Credit),
             "ACCOUNT_ACTION_KIND_SETTLE" => Some(Self::Settle),
+            "ACCOUNT_ACTION_KIND_REFUND" => Some(Self::Refund),
+            "ACCOUNT_ACTION_KIND_CANCEL" => Some(Self::Cancel),
+            "ACCOUNT_ACTION_KIND_WRITE_OFF" => Some(Self::WriteOff),
+            "ACCOUNT_ACTION_KIND_RETURN_CHEQUE" => Some(Self::ReturnCheque),
+            "ACCOUNT_ACTION_KIND_REVERSE" => Some(Self::Reverse),
+            "ACCOUNT_ACTION_KIND_OPEN_DISPUTE" => Some(Self::OpenDispute),
+            "ACCOUNT_ACTION_KIND_DECIDE_DISPUTE" => Some(Self::DecideDispute),
+            "ACCOUNT_ACTION_KIND_CLAIM_RETURNED" => Some(Self::ClaimReturned),
+            "ACCOUNT_ACTION_KIND_RESOLVE_CLAIM" => Some(Self::ResolveClaim),
             _ => None,
         }
     }
@@ -665,6 +922,47 @@ impl Tender {
             "TENDER_CASH" => Some(Self::Cash),
             "TENDER_CHEQUE" => Some(Self::Cheque),
             "TENDER_CARD" => Some(Self::Card),
+            _ => None,
+        }
+    }
+}
+/// Why a charge is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CancelReason {
+    /// Refused.
+    Unspecified = 0,
+    /// It was charged in error.
+    Error = 1,
+    /// The item came back.
+    ItemReturned = 2,
+    /// The item was renewed.
+    ItemRenewed = 3,
+    /// The item was declared lost, and is charged as such.
+    ItemDeclaredLost = 4,
+}
+impl CancelReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CANCEL_REASON_UNSPECIFIED",
+            Self::Error => "CANCEL_REASON_ERROR",
+            Self::ItemReturned => "CANCEL_REASON_ITEM_RETURNED",
+            Self::ItemRenewed => "CANCEL_REASON_ITEM_RENEWED",
+            Self::ItemDeclaredLost => "CANCEL_REASON_ITEM_DECLARED_LOST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CANCEL_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "CANCEL_REASON_ERROR" => Some(Self::Error),
+            "CANCEL_REASON_ITEM_RETURNED" => Some(Self::ItemReturned),
+            "CANCEL_REASON_ITEM_RENEWED" => Some(Self::ItemRenewed),
+            "CANCEL_REASON_ITEM_DECLARED_LOST" => Some(Self::ItemDeclaredLost),
             _ => None,
         }
     }
@@ -926,6 +1224,101 @@ pub mod account_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Credits part of a charge, because it was too high: what is owed first, then
+        /// what was paid at the desk, which the library then owes back. Errors: as
+        /// PayAccount, with CREDIT_EXCEEDS_CHARGE (FAILED_PRECONDITION).
+        pub async fn credit_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreditAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreditAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.AccountService/CreditAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.AccountService", "CreditAccount"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Cancels a charge: the reversal of the charge itself, which names it and
+        /// happens once. What was paid at the desk is owed back; what stands on the
+        /// student account is taken back there by a posting of its own. Errors:
+        /// ACCOUNT_NOT_FOUND (NOT_FOUND), CHARGE_TAKEN_BACK (FAILED_PRECONDITION)
+        /// where it was cancelled or credited for a return before, OWN_ACCOUNT
+        /// (PERMISSION_DENIED).
+        pub async fn cancel_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.AccountService/CancelAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.AccountService", "CancelAccount"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes back what was entered by mistake at the desk: a payment, a waiver or
+        /// a write-off, once. Errors: ACCOUNT_NOT_FOUND, ACTION_NOT_FOUND
+        /// (NOT_FOUND), ACTION_NOT_REVERSIBLE, ACTION_REVERSED, PAYMENT_SPENT
+        /// (FAILED_PRECONDITION) where it was refunded or its cheque came back,
+        /// CHARGE_TAKEN_BACK (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
+        pub async fn reverse_account_action(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReverseAccountActionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReverseAccountActionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.AccountService/ReverseAccountAction",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.AccountService",
+                        "ReverseAccountAction",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// What a patron owes.
         pub async fn get_balance(
             &mut self,
@@ -1053,6 +1446,41 @@ pub mod account_service_server {
             request: tonic::Request<super::WaiveAccountRequest>,
         ) -> std::result::Result<
             tonic::Response<super::WaiveAccountResponse>,
+            tonic::Status,
+        >;
+        /// Credits part of a charge, because it was too high: what is owed first, then
+        /// what was paid at the desk, which the library then owes back. Errors: as
+        /// PayAccount, with CREDIT_EXCEEDS_CHARGE (FAILED_PRECONDITION).
+        async fn credit_account(
+            &self,
+            request: tonic::Request<super::CreditAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreditAccountResponse>,
+            tonic::Status,
+        >;
+        /// Cancels a charge: the reversal of the charge itself, which names it and
+        /// happens once. What was paid at the desk is owed back; what stands on the
+        /// student account is taken back there by a posting of its own. Errors:
+        /// ACCOUNT_NOT_FOUND (NOT_FOUND), CHARGE_TAKEN_BACK (FAILED_PRECONDITION)
+        /// where it was cancelled or credited for a return before, OWN_ACCOUNT
+        /// (PERMISSION_DENIED).
+        async fn cancel_account(
+            &self,
+            request: tonic::Request<super::CancelAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelAccountResponse>,
+            tonic::Status,
+        >;
+        /// Takes back what was entered by mistake at the desk: a payment, a waiver or
+        /// a write-off, once. Errors: ACCOUNT_NOT_FOUND, ACTION_NOT_FOUND
+        /// (NOT_FOUND), ACTION_NOT_REVERSIBLE, ACTION_REVERSED, PAYMENT_SPENT
+        /// (FAILED_PRECONDITION) where it was refunded or its cheque came back,
+        /// CHARGE_TAKEN_BACK (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
+        async fn reverse_account_action(
+            &self,
+            request: tonic::Request<super::ReverseAccountActionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReverseAccountActionResponse>,
             tonic::Status,
         >;
         /// What a patron owes.
@@ -1424,6 +1852,145 @@ pub mod account_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/carrel.billing.v1.AccountService/CreditAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreditAccountSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::CreditAccountRequest>
+                    for CreditAccountSvc<T> {
+                        type Response = super::CreditAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreditAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::credit_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreditAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.AccountService/CancelAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelAccountSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::CancelAccountRequest>
+                    for CancelAccountSvc<T> {
+                        type Response = super::CancelAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::cancel_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.AccountService/ReverseAccountAction" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReverseAccountActionSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::ReverseAccountActionRequest>
+                    for ReverseAccountActionSvc<T> {
+                        type Response = super::ReverseAccountActionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReverseAccountActionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::reverse_account_action(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReverseAccountActionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/carrel.billing.v1.AccountService/GetBalance" => {
                     #[allow(non_camel_case_types)]
                     struct GetBalanceSvc<T: AccountService>(pub Arc<T>);
@@ -1551,6 +2118,688 @@ pub mod account_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "carrel.billing.v1.AccountService";
     impl<T> tonic::server::NamedService for AccountServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A dispute about a charge.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Dispute {
+    /// Its id, a UUIDv7.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The charge.
+    #[prost(string, tag = "2")]
+    pub account_id: ::prost::alloc::string::String,
+    /// Who entered it.
+    #[prost(string, tag = "3")]
+    pub opened_by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "4")]
+    pub opened_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// How it was decided; unspecified while it is open.
+    #[prost(enumeration = "DisputeOutcome", tag = "6")]
+    pub outcome: i32,
+    /// Who decided it.
+    #[prost(string, tag = "7")]
+    pub decided_by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "8")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why so.
+    #[prost(string, tag = "9")]
+    pub comment: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Dispute {
+    const NAME: &'static str = "Dispute";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.Dispute".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.Dispute".into()
+    }
+}
+/// A dispute to open.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenDisputeRequest {
+    /// The charge.
+    #[prost(string, tag = "1")]
+    pub account_id: ::prost::alloc::string::String,
+    /// Why, 1 to 500 characters.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for OpenDisputeRequest {
+    const NAME: &'static str = "OpenDisputeRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.OpenDisputeRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.OpenDisputeRequest".into()
+    }
+}
+/// The dispute as opened.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OpenDisputeResponse {
+    /// The dispute.
+    #[prost(message, optional, tag = "1")]
+    pub dispute: ::core::option::Option<Dispute>,
+    /// The charge as it is now.
+    #[prost(message, optional, tag = "2")]
+    pub account: ::core::option::Option<Account>,
+}
+impl ::prost::Name for OpenDisputeResponse {
+    const NAME: &'static str = "OpenDisputeResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.OpenDisputeResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.OpenDisputeResponse".into()
+    }
+}
+/// A decision.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecideDisputeRequest {
+    /// The dispute.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// How it is decided.
+    #[prost(enumeration = "DisputeOutcome", tag = "2")]
+    pub outcome: i32,
+    /// Why so, 1 to 500 characters.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// Where upheld: how much is credited; unset: the charge is cancelled.
+    #[prost(message, optional, tag = "4")]
+    pub credit: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DecideDisputeRequest {
+    const NAME: &'static str = "DecideDisputeRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.DecideDisputeRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.DecideDisputeRequest".into()
+    }
+}
+/// The dispute as decided.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DecideDisputeResponse {
+    /// The dispute.
+    #[prost(message, optional, tag = "1")]
+    pub dispute: ::core::option::Option<Dispute>,
+    /// The charge as it is now.
+    #[prost(message, optional, tag = "2")]
+    pub account: ::core::option::Option<Account>,
+}
+impl ::prost::Name for DecideDisputeResponse {
+    const NAME: &'static str = "DecideDisputeResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.DecideDisputeResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.DecideDisputeResponse".into()
+    }
+}
+/// Which disputes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDisputesRequest {
+    /// Only those of this charge; empty: all.
+    #[prost(string, tag = "1")]
+    pub account_id: ::prost::alloc::string::String,
+    /// Only those that are not decided.
+    #[prost(bool, tag = "2")]
+    pub only_open: bool,
+    /// How many at the most, 1 to 1,000; 0 means 50.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListDisputesRequest {
+    const NAME: &'static str = "ListDisputesRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListDisputesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListDisputesRequest".into()
+    }
+}
+/// A page of disputes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDisputesResponse {
+    /// The disputes.
+    #[prost(message, repeated, tag = "1")]
+    pub disputes: ::prost::alloc::vec::Vec<Dispute>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListDisputesResponse {
+    const NAME: &'static str = "ListDisputesResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListDisputesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListDisputesResponse".into()
+    }
+}
+/// How a dispute stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DisputeOutcome {
+    /// Not decided.
+    Unspecified = 0,
+    /// The patron is right.
+    Upheld = 1,
+    /// The charge stands.
+    Denied = 2,
+}
+impl DisputeOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DISPUTE_OUTCOME_UNSPECIFIED",
+            Self::Upheld => "DISPUTE_OUTCOME_UPHELD",
+            Self::Denied => "DISPUTE_OUTCOME_DENIED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DISPUTE_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "DISPUTE_OUTCOME_UPHELD" => Some(Self::Upheld),
+            "DISPUTE_OUTCOME_DENIED" => Some(Self::Denied),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod dispute_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Disputes: a charge waits until another person has decided.
+    #[derive(Debug, Clone)]
+    pub struct DisputeServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> DisputeServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> DisputeServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            DisputeServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Opens a dispute: from now on the charge is not posted, does not age and
+        /// does not count towards blocks. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND),
+        /// DISPUTE_OPEN, ACCOUNT_CLOSED (FAILED_PRECONDITION), OWN_ACCOUNT
+        /// (PERMISSION_DENIED).
+        pub async fn open_dispute(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OpenDisputeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OpenDisputeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.DisputeService/OpenDispute",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.DisputeService", "OpenDispute"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Decides a dispute; never who opened it, nor who made the charge. Upheld:
+        /// the charge is cancelled as an error, or credited by the amount given.
+        /// Errors: DISPUTE_NOT_FOUND (NOT_FOUND), DISPUTE_DECIDED,
+        /// DECIDED_BY_THE_SAME_PERSON, CREDIT_EXCEEDS_CHARGE, CHARGE_TAKEN_BACK
+        /// (FAILED_PRECONDITION), AMOUNT_NOT_POSITIVE, OUTCOME_MISSING
+        /// (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
+        pub async fn decide_dispute(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DecideDisputeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideDisputeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.DisputeService/DecideDispute",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.DisputeService", "DecideDispute"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists disputes, newest first.
+        pub async fn list_disputes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDisputesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDisputesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.DisputeService/ListDisputes",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.DisputeService", "ListDisputes"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod dispute_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with DisputeServiceServer.
+    #[async_trait]
+    pub trait DisputeService: std::marker::Send + std::marker::Sync + 'static {
+        /// Opens a dispute: from now on the charge is not posted, does not age and
+        /// does not count towards blocks. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND),
+        /// DISPUTE_OPEN, ACCOUNT_CLOSED (FAILED_PRECONDITION), OWN_ACCOUNT
+        /// (PERMISSION_DENIED).
+        async fn open_dispute(
+            &self,
+            request: tonic::Request<super::OpenDisputeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OpenDisputeResponse>,
+            tonic::Status,
+        >;
+        /// Decides a dispute; never who opened it, nor who made the charge. Upheld:
+        /// the charge is cancelled as an error, or credited by the amount given.
+        /// Errors: DISPUTE_NOT_FOUND (NOT_FOUND), DISPUTE_DECIDED,
+        /// DECIDED_BY_THE_SAME_PERSON, CREDIT_EXCEEDS_CHARGE, CHARGE_TAKEN_BACK
+        /// (FAILED_PRECONDITION), AMOUNT_NOT_POSITIVE, OUTCOME_MISSING
+        /// (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
+        async fn decide_dispute(
+            &self,
+            request: tonic::Request<super::DecideDisputeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideDisputeResponse>,
+            tonic::Status,
+        >;
+        /// Lists disputes, newest first.
+        async fn list_disputes(
+            &self,
+            request: tonic::Request<super::ListDisputesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDisputesResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Disputes: a charge waits until another person has decided.
+    #[derive(Debug)]
+    pub struct DisputeServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> DisputeServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for DisputeServiceServer<T>
+    where
+        T: DisputeService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.billing.v1.DisputeService/OpenDispute" => {
+                    #[allow(non_camel_case_types)]
+                    struct OpenDisputeSvc<T: DisputeService>(pub Arc<T>);
+                    impl<
+                        T: DisputeService,
+                    > tonic::server::UnaryService<super::OpenDisputeRequest>
+                    for OpenDisputeSvc<T> {
+                        type Response = super::OpenDisputeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OpenDisputeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DisputeService>::open_dispute(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OpenDisputeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.DisputeService/DecideDispute" => {
+                    #[allow(non_camel_case_types)]
+                    struct DecideDisputeSvc<T: DisputeService>(pub Arc<T>);
+                    impl<
+                        T: DisputeService,
+                    > tonic::server::UnaryService<super::DecideDisputeRequest>
+                    for DecideDisputeSvc<T> {
+                        type Response = super::DecideDisputeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DecideDisputeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DisputeService>::decide_dispute(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DecideDisputeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.DisputeService/ListDisputes" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDisputesSvc<T: DisputeService>(pub Arc<T>);
+                    impl<
+                        T: DisputeService,
+                    > tonic::server::UnaryService<super::ListDisputesRequest>
+                    for ListDisputesSvc<T> {
+                        type Response = super::ListDisputesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDisputesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DisputeService>::list_disputes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDisputesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for DisputeServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.billing.v1.DisputeService";
+    impl<T> tonic::server::NamedService for DisputeServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
@@ -4815,7 +6064,7 @@ pub struct JournalTransaction {
     /// Its id, a UUIDv7.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The account (charge) it is about.
+    /// The account (charge) it is about; empty for takings and deposits.
     #[prost(string, tag = "2")]
     pub account_id: ::prost::alloc::string::String,
     /// Its entries, 2 to 10.
@@ -4827,6 +6076,13 @@ pub struct JournalTransaction {
     /// The transaction that it takes back; empty for any other.
     #[prost(string, tag = "5")]
     pub reverses_transaction_id: ::prost::alloc::string::String,
+    /// What it is about where that is no charge: a drawer session, a deposit, a
+    /// count of the copy centre.
+    #[prost(string, tag = "6")]
+    pub subject_id: ::prost::alloc::string::String,
+    /// The first day of the closed month that it adjusts; unset: none.
+    #[prost(message, optional, tag = "7")]
+    pub adjusts_month: ::core::option::Option<super::super::r#type::v1::Date>,
 }
 impl ::prost::Name for JournalTransaction {
     const NAME: &'static str = "JournalTransaction";
@@ -4840,7 +6096,14 @@ impl ::prost::Name for JournalTransaction {
 }
 /// Asks for the trial balance.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetTrialBalanceRequest {}
+pub struct GetTrialBalanceRequest {
+    /// The first day, in the district's time zone; unset: from the beginning.
+    #[prost(message, optional, tag = "1")]
+    pub first_date: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// The last day; unset: until now.
+    #[prost(message, optional, tag = "2")]
+    pub last_date: ::core::option::Option<super::super::r#type::v1::Date>,
+}
 impl ::prost::Name for GetTrialBalanceRequest {
     const NAME: &'static str = "GetTrialBalanceRequest";
     const PACKAGE: &'static str = "carrel.billing.v1";
@@ -4877,9 +6140,18 @@ pub struct TrialBalanceLine {
     /// The ledger account.
     #[prost(enumeration = "LedgerAccount", tag = "1")]
     pub ledger_account: i32,
-    /// The sum of its entries.
+    /// The sum of its entries up to the last day.
     #[prost(message, optional, tag = "2")]
     pub balance: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The sum of its entries before the first day.
+    #[prost(message, optional, tag = "3")]
+    pub opening: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Its debits in these days.
+    #[prost(message, optional, tag = "4")]
+    pub debits: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Its credits in these days, as a positive amount.
+    #[prost(message, optional, tag = "5")]
+    pub credits: ::core::option::Option<super::super::r#type::v1::Money>,
 }
 impl ::prost::Name for TrialBalanceLine {
     const NAME: &'static str = "TrialBalanceLine";
@@ -4889,6 +6161,261 @@ impl ::prost::Name for TrialBalanceLine {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/carrel.billing.v1.TrialBalanceLine".into()
+    }
+}
+/// Whose statement, of which days.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPatronStatementRequest {
+    /// The patron.
+    #[prost(string, tag = "1")]
+    pub patron_id: ::prost::alloc::string::String,
+    /// The first day, in the district's time zone; unset: from the beginning.
+    #[prost(message, optional, tag = "2")]
+    pub first_date: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// The last day; unset: until now.
+    #[prost(message, optional, tag = "3")]
+    pub last_date: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// How many lines at the most, 1 to 1,000; 0 means 100.
+    #[prost(int32, tag = "4")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetPatronStatementRequest {
+    const NAME: &'static str = "GetPatronStatementRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetPatronStatementRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetPatronStatementRequest".into()
+    }
+}
+/// A statement.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetPatronStatementResponse {
+    /// What was owed before the first day.
+    #[prost(message, optional, tag = "1")]
+    pub opening: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What changed, oldest first.
+    #[prost(message, repeated, tag = "2")]
+    pub lines: ::prost::alloc::vec::Vec<PatronStatementLine>,
+    /// What was owed after the last day.
+    #[prost(message, optional, tag = "3")]
+    pub closing: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "4")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetPatronStatementResponse {
+    const NAME: &'static str = "GetPatronStatementResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetPatronStatementResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetPatronStatementResponse".into()
+    }
+}
+/// One change of what a patron owes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PatronStatementLine {
+    /// When.
+    #[prost(message, optional, tag = "1")]
+    pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The charge.
+    #[prost(string, tag = "2")]
+    pub account_id: ::prost::alloc::string::String,
+    /// Its reference.
+    #[prost(string, tag = "3")]
+    pub reference: ::prost::alloc::string::String,
+    /// What was done.
+    #[prost(enumeration = "AccountActionKind", tag = "4")]
+    pub kind: i32,
+    /// What is owed more, or (negative) less.
+    #[prost(message, optional, tag = "5")]
+    pub change: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What was owed after it.
+    #[prost(message, optional, tag = "6")]
+    pub owed: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The neutral name of the charge.
+    #[prost(string, tag = "7")]
+    pub statement_text: ::prost::alloc::string::String,
+    /// The transaction in the journal.
+    #[prost(string, tag = "8")]
+    pub journal_transaction_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PatronStatementLine {
+    const NAME: &'static str = "PatronStatementLine";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PatronStatementLine".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PatronStatementLine".into()
+    }
+}
+/// Asks for the proof.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyJournalRequest {}
+impl ::prost::Name for VerifyJournalRequest {
+    const NAME: &'static str = "VerifyJournalRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.VerifyJournalRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.VerifyJournalRequest".into()
+    }
+}
+/// What does not agree: nothing, or something is broken.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VerifyJournalResponse {
+    /// Each total that is not what the journal says, at most 1,000.
+    #[prost(message, repeated, tag = "1")]
+    pub disagreements: ::prost::alloc::vec::Vec<JournalDisagreement>,
+}
+impl ::prost::Name for VerifyJournalResponse {
+    const NAME: &'static str = "VerifyJournalResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.VerifyJournalResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.VerifyJournalResponse".into()
+    }
+}
+/// A total that is not what the journal says.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JournalDisagreement {
+    /// Which total: "remaining", "paid", "balance", "2026-10 cash" …
+    #[prost(string, tag = "1")]
+    pub part: ::prost::alloc::string::String,
+    /// The account, patron or payment.
+    #[prost(string, tag = "2")]
+    pub row_id: ::prost::alloc::string::String,
+    /// The charge's reference, where it is a charge's.
+    #[prost(string, tag = "3")]
+    pub reference: ::prost::alloc::string::String,
+    /// What is kept.
+    #[prost(message, optional, tag = "4")]
+    pub kept: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What the journal says.
+    #[prost(message, optional, tag = "5")]
+    pub booked: ::core::option::Option<super::super::r#type::v1::Money>,
+}
+impl ::prost::Name for JournalDisagreement {
+    const NAME: &'static str = "JournalDisagreement";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.JournalDisagreement".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.JournalDisagreement".into()
+    }
+}
+/// A month to close.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseMonthRequest {
+    /// Any day of it, in the district's time zone.
+    #[prost(message, optional, tag = "1")]
+    pub month: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CloseMonthRequest {
+    const NAME: &'static str = "CloseMonthRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.CloseMonthRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.CloseMonthRequest".into()
+    }
+}
+/// The month as closed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CloseMonthResponse {
+    /// The month.
+    #[prost(message, optional, tag = "1")]
+    pub closed_month: ::core::option::Option<ClosedMonth>,
+}
+impl ::prost::Name for CloseMonthResponse {
+    const NAME: &'static str = "CloseMonthResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.CloseMonthResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.CloseMonthResponse".into()
+    }
+}
+/// A closed month.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClosedMonth {
+    /// Its first day.
+    #[prost(message, optional, tag = "1")]
+    pub month: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// Who closed it.
+    #[prost(string, tag = "2")]
+    pub closed_by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "3")]
+    pub closed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The trial balance as closed.
+    #[prost(message, repeated, tag = "4")]
+    pub lines: ::prost::alloc::vec::Vec<TrialBalanceLine>,
+}
+impl ::prost::Name for ClosedMonth {
+    const NAME: &'static str = "ClosedMonth";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ClosedMonth".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ClosedMonth".into()
+    }
+}
+/// Asks for the closed months.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListClosedMonthsRequest {
+    /// How many at the most, 1 to 120; 0 means 12.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// From the previous answer.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListClosedMonthsRequest {
+    const NAME: &'static str = "ListClosedMonthsRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListClosedMonthsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListClosedMonthsRequest".into()
+    }
+}
+/// A page of closed months.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListClosedMonthsResponse {
+    /// The months.
+    #[prost(message, repeated, tag = "1")]
+    pub closed_months: ::prost::alloc::vec::Vec<ClosedMonth>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListClosedMonthsResponse {
+    const NAME: &'static str = "ListClosedMonthsResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListClosedMonthsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListClosedMonthsResponse".into()
     }
 }
 /// Which transactions.
@@ -4957,6 +6484,16 @@ pub enum LedgerAccount {
     /// What the library owes back: paid at the desk for an item that returned (a
     /// liability).
     RefundsPayable = 8,
+    /// Tax that charges and takings include (a liability).
+    TaxPayable = 10,
+    /// Written off (contra revenue).
+    WriteOffs = 11,
+    /// Deposited to budget revenue codes (an asset of the district's).
+    Deposits = 12,
+    /// What was counted less, or more, than expected (an expense).
+    CashOverShort = 13,
+    /// Copy-centre income (revenue).
+    CopyRevenue = 14,
 }
 impl LedgerAccount {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4974,6 +6511,11 @@ impl LedgerAccount {
             Self::Credits => "LEDGER_ACCOUNT_CREDITS",
             Self::SisSettled => "LEDGER_ACCOUNT_SIS_SETTLED",
             Self::RefundsPayable => "LEDGER_ACCOUNT_REFUNDS_PAYABLE",
+            Self::TaxPayable => "LEDGER_ACCOUNT_TAX_PAYABLE",
+            Self::WriteOffs => "LEDGER_ACCOUNT_WRITE_OFFS",
+            Self::Deposits => "LEDGER_ACCOUNT_DEPOSITS",
+            Self::CashOverShort => "LEDGER_ACCOUNT_CASH_OVER_SHORT",
+            Self::CopyRevenue => "LEDGER_ACCOUNT_COPY_REVENUE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4988,6 +6530,11 @@ impl LedgerAccount {
             "LEDGER_ACCOUNT_CREDITS" => Some(Self::Credits),
             "LEDGER_ACCOUNT_SIS_SETTLED" => Some(Self::SisSettled),
             "LEDGER_ACCOUNT_REFUNDS_PAYABLE" => Some(Self::RefundsPayable),
+            "LEDGER_ACCOUNT_TAX_PAYABLE" => Some(Self::TaxPayable),
+            "LEDGER_ACCOUNT_WRITE_OFFS" => Some(Self::WriteOffs),
+            "LEDGER_ACCOUNT_DEPOSITS" => Some(Self::Deposits),
+            "LEDGER_ACCOUNT_CASH_OVER_SHORT" => Some(Self::CashOverShort),
+            "LEDGER_ACCOUNT_COPY_REVENUE" => Some(Self::CopyRevenue),
             _ => None,
         }
     }
@@ -5073,7 +6620,8 @@ pub mod journal_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The balance of each ledger account, derived from the journal.
+        /// The balance of each ledger account, derived from the journal. Errors:
+        /// PERIOD_EMPTY (INVALID_ARGUMENT) where it ends before it begins.
         pub async fn get_trial_balance(
             &mut self,
             request: impl tonic::IntoRequest<super::GetTrialBalanceRequest>,
@@ -5133,6 +6681,125 @@ pub mod journal_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// A patron's statement: what was owed at first, each change with what was
+        /// owed after it, oldest first; derived from the journal alone. Errors:
+        /// PERIOD_EMPTY (INVALID_ARGUMENT).
+        pub async fn get_patron_statement(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPatronStatementRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPatronStatementResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.JournalService/GetPatronStatement",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.JournalService",
+                        "GetPatronStatement",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Proves that every total kept beside the journal is what the journal says,
+        /// the balances of closed months included: names each that is not.
+        pub async fn verify_journal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerifyJournalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyJournalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.JournalService/VerifyJournal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.JournalService", "VerifyJournal"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Closes a month, and every month before it: nothing is booked into it any
+        /// more. What corrects it is booked in an open month and names it. Errors:
+        /// MONTH_NOT_OVER, MONTH_CLOSED (FAILED_PRECONDITION).
+        pub async fn close_month(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CloseMonthRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseMonthResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.JournalService/CloseMonth",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.JournalService", "CloseMonth"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the closed months, newest first.
+        pub async fn list_closed_months(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListClosedMonthsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListClosedMonthsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.JournalService/ListClosedMonths",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.JournalService",
+                        "ListClosedMonths",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5148,7 +6815,8 @@ pub mod journal_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with JournalServiceServer.
     #[async_trait]
     pub trait JournalService: std::marker::Send + std::marker::Sync + 'static {
-        /// The balance of each ledger account, derived from the journal.
+        /// The balance of each ledger account, derived from the journal. Errors:
+        /// PERIOD_EMPTY (INVALID_ARGUMENT) where it ends before it begins.
         async fn get_trial_balance(
             &self,
             request: tonic::Request<super::GetTrialBalanceRequest>,
@@ -5162,6 +6830,43 @@ pub mod journal_service_server {
             request: tonic::Request<super::ListJournalTransactionsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListJournalTransactionsResponse>,
+            tonic::Status,
+        >;
+        /// A patron's statement: what was owed at first, each change with what was
+        /// owed after it, oldest first; derived from the journal alone. Errors:
+        /// PERIOD_EMPTY (INVALID_ARGUMENT).
+        async fn get_patron_statement(
+            &self,
+            request: tonic::Request<super::GetPatronStatementRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPatronStatementResponse>,
+            tonic::Status,
+        >;
+        /// Proves that every total kept beside the journal is what the journal says,
+        /// the balances of closed months included: names each that is not.
+        async fn verify_journal(
+            &self,
+            request: tonic::Request<super::VerifyJournalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyJournalResponse>,
+            tonic::Status,
+        >;
+        /// Closes a month, and every month before it: nothing is booked into it any
+        /// more. What corrects it is booked in an open month and names it. Errors:
+        /// MONTH_NOT_OVER, MONTH_CLOSED (FAILED_PRECONDITION).
+        async fn close_month(
+            &self,
+            request: tonic::Request<super::CloseMonthRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseMonthResponse>,
+            tonic::Status,
+        >;
+        /// Lists the closed months, newest first.
+        async fn list_closed_months(
+            &self,
+            request: tonic::Request<super::ListClosedMonthsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListClosedMonthsResponse>,
             tonic::Status,
         >;
     }
@@ -5339,6 +7044,188 @@ pub mod journal_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/carrel.billing.v1.JournalService/GetPatronStatement" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPatronStatementSvc<T: JournalService>(pub Arc<T>);
+                    impl<
+                        T: JournalService,
+                    > tonic::server::UnaryService<super::GetPatronStatementRequest>
+                    for GetPatronStatementSvc<T> {
+                        type Response = super::GetPatronStatementResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPatronStatementRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JournalService>::get_patron_statement(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPatronStatementSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.JournalService/VerifyJournal" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifyJournalSvc<T: JournalService>(pub Arc<T>);
+                    impl<
+                        T: JournalService,
+                    > tonic::server::UnaryService<super::VerifyJournalRequest>
+                    for VerifyJournalSvc<T> {
+                        type Response = super::VerifyJournalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VerifyJournalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JournalService>::verify_journal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifyJournalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.JournalService/CloseMonth" => {
+                    #[allow(non_camel_case_types)]
+                    struct CloseMonthSvc<T: JournalService>(pub Arc<T>);
+                    impl<
+                        T: JournalService,
+                    > tonic::server::UnaryService<super::CloseMonthRequest>
+                    for CloseMonthSvc<T> {
+                        type Response = super::CloseMonthResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CloseMonthRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JournalService>::close_month(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CloseMonthSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.JournalService/ListClosedMonths" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListClosedMonthsSvc<T: JournalService>(pub Arc<T>);
+                    impl<
+                        T: JournalService,
+                    > tonic::server::UnaryService<super::ListClosedMonthsRequest>
+                    for ListClosedMonthsSvc<T> {
+                        type Response = super::ListClosedMonthsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListClosedMonthsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JournalService>::list_closed_months(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListClosedMonthsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -5376,6 +7263,1002 @@ pub mod journal_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "carrel.billing.v1.JournalService";
     impl<T> tonic::server::NamedService for JournalServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A payment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Payment {
+    /// Its id, a UUIDv7.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The number on the receipt.
+    #[prost(string, tag = "2")]
+    pub receipt_number: ::prost::alloc::string::String,
+    /// Whose charges it pays.
+    #[prost(string, tag = "3")]
+    pub patron_id: ::prost::alloc::string::String,
+    /// How it was paid.
+    #[prost(enumeration = "Tender", tag = "4")]
+    pub tender: i32,
+    /// The card processor's or the cheque's reference.
+    #[prost(string, tag = "5")]
+    pub tender_reference: ::prost::alloc::string::String,
+    /// What it pays in all.
+    #[prost(message, optional, tag = "6")]
+    pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What was handed over.
+    #[prost(message, optional, tag = "7")]
+    pub tendered: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What was handed back.
+    #[prost(message, optional, tag = "8")]
+    pub change: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Which charges it pays.
+    #[prost(message, repeated, tag = "9")]
+    pub parts: ::prost::alloc::vec::Vec<PaymentPart>,
+    /// Who took it.
+    #[prost(string, tag = "10")]
+    pub taken_by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "11")]
+    pub taken_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the bank returned its cheque; unset where it did not.
+    #[prost(message, optional, tag = "12")]
+    pub returned_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The drawer session it was taken in; empty: none.
+    #[prost(string, tag = "13")]
+    pub drawer_session_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Payment {
+    const NAME: &'static str = "Payment";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.Payment".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.Payment".into()
+    }
+}
+/// What a payment pays of one charge.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PaymentPart {
+    /// The charge.
+    #[prost(string, tag = "1")]
+    pub account_id: ::prost::alloc::string::String,
+    /// Its reference.
+    #[prost(string, tag = "2")]
+    pub reference: ::prost::alloc::string::String,
+    /// How much; in a request unset only where it is all that remains.
+    #[prost(message, optional, tag = "3")]
+    pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What was refunded or taken back of it.
+    #[prost(message, optional, tag = "4")]
+    pub given_back: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The neutral name of the charge.
+    #[prost(string, tag = "5")]
+    pub statement_text: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PaymentPart {
+    const NAME: &'static str = "PaymentPart";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PaymentPart".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PaymentPart".into()
+    }
+}
+/// A payment to take.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PayAccountsRequest {
+    /// Whose charges, where `amount` is to pay the oldest first.
+    #[prost(string, tag = "1")]
+    pub patron_id: ::prost::alloc::string::String,
+    /// How much, for the patron's charges that can be paid here, oldest first.
+    /// Where parts are given: unset, or their sum.
+    #[prost(message, optional, tag = "2")]
+    pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Which charges and how much of each, 0 to 100; given: these and no others.
+    #[prost(message, repeated, tag = "3")]
+    pub parts: ::prost::alloc::vec::Vec<PaymentPart>,
+    /// How.
+    #[prost(enumeration = "Tender", tag = "4")]
+    pub tender: i32,
+    /// The card processor's or the cheque's reference; at most 100 characters;
+    /// anything that looks like a card number is refused CARD_NUMBER_REFUSED.
+    #[prost(string, tag = "5")]
+    pub tender_reference: ::prost::alloc::string::String,
+    /// What was handed over; unset: the exact amount.
+    #[prost(message, optional, tag = "6")]
+    pub tendered: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// A comment for staff, at most 500 characters.
+    #[prost(string, tag = "7")]
+    pub comment: ::prost::alloc::string::String,
+    /// The open drawer session it goes into; empty: none.
+    #[prost(string, tag = "8")]
+    pub drawer_session_id: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "9")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PayAccountsRequest {
+    const NAME: &'static str = "PayAccountsRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PayAccountsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PayAccountsRequest".into()
+    }
+}
+/// The payment as taken.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PayAccountsResponse {
+    /// The payment.
+    #[prost(message, optional, tag = "1")]
+    pub payment: ::core::option::Option<Payment>,
+    /// The charges as they are now.
+    #[prost(message, repeated, tag = "2")]
+    pub accounts: ::prost::alloc::vec::Vec<Account>,
+    /// The receipt, as plain text of at most 42 columns.
+    #[prost(string, tag = "3")]
+    pub receipt_text: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PayAccountsResponse {
+    const NAME: &'static str = "PayAccountsResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.PayAccountsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.PayAccountsResponse".into()
+    }
+}
+/// Names a payment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPaymentRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Whether the receipt is wanted as PDF too.
+    #[prost(bool, tag = "2")]
+    pub with_pdf: bool,
+}
+impl ::prost::Name for GetPaymentRequest {
+    const NAME: &'static str = "GetPaymentRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetPaymentRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetPaymentRequest".into()
+    }
+}
+/// The payment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetPaymentResponse {
+    /// The payment.
+    #[prost(message, optional, tag = "1")]
+    pub payment: ::core::option::Option<Payment>,
+    /// The receipt, as plain text of at most 42 columns.
+    #[prost(string, tag = "2")]
+    pub receipt_text: ::prost::alloc::string::String,
+    /// The receipt as PDF, where it was asked for.
+    #[prost(bytes = "vec", tag = "3")]
+    pub receipt_pdf: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for GetPaymentResponse {
+    const NAME: &'static str = "GetPaymentResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetPaymentResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetPaymentResponse".into()
+    }
+}
+/// Which payments.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPaymentsRequest {
+    /// Only this patron's; empty: everybody's.
+    #[prost(string, tag = "1")]
+    pub patron_id: ::prost::alloc::string::String,
+    /// Only those of this drawer session; empty: all.
+    #[prost(string, tag = "2")]
+    pub drawer_session_id: ::prost::alloc::string::String,
+    /// How many at the most, 1 to 1,000; 0 means 50.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListPaymentsRequest {
+    const NAME: &'static str = "ListPaymentsRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListPaymentsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListPaymentsRequest".into()
+    }
+}
+/// A page of payments.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPaymentsResponse {
+    /// The payments.
+    #[prost(message, repeated, tag = "1")]
+    pub payments: ::prost::alloc::vec::Vec<Payment>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListPaymentsResponse {
+    const NAME: &'static str = "ListPaymentsResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListPaymentsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListPaymentsResponse".into()
+    }
+}
+/// A refund.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefundPaymentRequest {
+    /// The payment.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Which of its charges.
+    #[prost(string, tag = "2")]
+    pub account_id: ::prost::alloc::string::String,
+    /// How much.
+    #[prost(message, optional, tag = "3")]
+    pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// The card processor's reference of the refund; as for a payment.
+    #[prost(string, tag = "4")]
+    pub tender_reference: ::prost::alloc::string::String,
+    /// Why, 1 to 500 characters.
+    #[prost(string, tag = "5")]
+    pub comment: ::prost::alloc::string::String,
+    /// The open drawer session it comes out of; empty: none.
+    #[prost(string, tag = "6")]
+    pub drawer_session_id: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "7")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RefundPaymentRequest {
+    const NAME: &'static str = "RefundPaymentRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.RefundPaymentRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.RefundPaymentRequest".into()
+    }
+}
+/// The payment and the charge as they are now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RefundPaymentResponse {
+    /// The payment.
+    #[prost(message, optional, tag = "1")]
+    pub payment: ::core::option::Option<Payment>,
+    /// The charge.
+    #[prost(message, optional, tag = "2")]
+    pub account: ::core::option::Option<Account>,
+}
+impl ::prost::Name for RefundPaymentResponse {
+    const NAME: &'static str = "RefundPaymentResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.RefundPaymentResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.RefundPaymentResponse".into()
+    }
+}
+/// A cheque that came back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnChequeRequest {
+    /// The payment.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, 1 to 500 characters.
+    #[prost(string, tag = "2")]
+    pub comment: ::prost::alloc::string::String,
+    /// The manual type of the fee for it; empty: no fee.
+    #[prost(string, tag = "3")]
+    pub fee_fine_type_id: ::prost::alloc::string::String,
+    /// Who is owed the fee.
+    #[prost(string, tag = "4")]
+    pub fee_fine_owner_id: ::prost::alloc::string::String,
+    /// How much the fee is; unset: the type's default.
+    #[prost(message, optional, tag = "5")]
+    pub fee: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "6")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReturnChequeRequest {
+    const NAME: &'static str = "ReturnChequeRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ReturnChequeRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ReturnChequeRequest".into()
+    }
+}
+/// The payment and the charges as they are now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReturnChequeResponse {
+    /// The payment.
+    #[prost(message, optional, tag = "1")]
+    pub payment: ::core::option::Option<Payment>,
+    /// The charges that are owed again, and the fee last.
+    #[prost(message, repeated, tag = "2")]
+    pub accounts: ::prost::alloc::vec::Vec<Account>,
+}
+impl ::prost::Name for ReturnChequeResponse {
+    const NAME: &'static str = "ReturnChequeResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ReturnChequeResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ReturnChequeResponse".into()
+    }
+}
+/// Generated client implementations.
+pub mod payment_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Payments at the desk: one tender, one receipt, any number of charges.
+    #[derive(Debug, Clone)]
+    pub struct PaymentServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> PaymentServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> PaymentServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            PaymentServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Takes one payment for several charges of a patron, all or nothing. Errors:
+        /// ACCOUNT_NOT_FOUND (NOT_FOUND), AMOUNT_MISSING, AMOUNT_NOT_POSITIVE,
+        /// CURRENCY_NOT_KEPT, TENDER_MISSING, CARD_NUMBER_REFUSED, LIST_TOO_LONG,
+        /// PARTS_DISAGREE
+        /// (INVALID_ARGUMENT), ACCOUNTS_OF_SEVERAL_PATRONS, ACCOUNT_TWICE,
+        /// PAYMENT_EXCEEDS_REMAINING, ACCOUNT_CLOSED, ACCOUNT_AT_STUDENT_ACCOUNT,
+        /// TENDERED_TOO_LITTLE, CHANGE_ONLY_FOR_CASH, DRAWER_SESSION_NOT_OPEN
+        /// (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
+        pub async fn pay_accounts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PayAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PayAccountsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PaymentService/PayAccounts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.PaymentService", "PayAccounts"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads a payment with its receipt. Errors: PAYMENT_NOT_FOUND (NOT_FOUND).
+        pub async fn get_payment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPaymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPaymentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PaymentService/GetPayment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.PaymentService", "GetPayment"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists payments, newest first.
+        pub async fn list_payments(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPaymentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPaymentsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PaymentService/ListPayments",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.PaymentService", "ListPayments"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives money back to the tender it came by: first what the library owes
+        /// back, then (as a credit of the charge) what was paid. What was paid at the
+        /// student account is never refunded here. Errors: PAYMENT_NOT_FOUND,
+        /// ACCOUNT_NOT_FOUND (NOT_FOUND), REFUND_EXCEEDS_PAYMENT, PAYMENT_RETURNED
+        /// (FAILED_PRECONDITION), AMOUNT_NOT_POSITIVE, CURRENCY_NOT_KEPT,
+        /// CARD_NUMBER_REFUSED (INVALID_ARGUMENT), DRAWER_SESSION_NOT_OPEN
+        /// (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
+        pub async fn refund_payment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RefundPaymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RefundPaymentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PaymentService/RefundPayment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.PaymentService", "RefundPayment"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The bank returned a cheque: every charge it had paid is owed again, once;
+        /// a fee may be charged for it. Errors: PAYMENT_NOT_FOUND,
+        /// FEE_FINE_TYPE_NOT_FOUND, FEE_FINE_OWNER_NOT_FOUND (NOT_FOUND),
+        /// NOT_A_CHEQUE, PAYMENT_RETURNED, PAYMENT_SPENT (FAILED_PRECONDITION) where
+        /// it was refunded or reversed in part, FEE_FINE_TYPE_AUTOMATIC
+        /// (FAILED_PRECONDITION), AMOUNT_MISSING (INVALID_ARGUMENT), OWN_ACCOUNT
+        /// (PERMISSION_DENIED).
+        pub async fn return_cheque(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReturnChequeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnChequeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.PaymentService/ReturnCheque",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.PaymentService", "ReturnCheque"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod payment_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with PaymentServiceServer.
+    #[async_trait]
+    pub trait PaymentService: std::marker::Send + std::marker::Sync + 'static {
+        /// Takes one payment for several charges of a patron, all or nothing. Errors:
+        /// ACCOUNT_NOT_FOUND (NOT_FOUND), AMOUNT_MISSING, AMOUNT_NOT_POSITIVE,
+        /// CURRENCY_NOT_KEPT, TENDER_MISSING, CARD_NUMBER_REFUSED, LIST_TOO_LONG,
+        /// PARTS_DISAGREE
+        /// (INVALID_ARGUMENT), ACCOUNTS_OF_SEVERAL_PATRONS, ACCOUNT_TWICE,
+        /// PAYMENT_EXCEEDS_REMAINING, ACCOUNT_CLOSED, ACCOUNT_AT_STUDENT_ACCOUNT,
+        /// TENDERED_TOO_LITTLE, CHANGE_ONLY_FOR_CASH, DRAWER_SESSION_NOT_OPEN
+        /// (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
+        async fn pay_accounts(
+            &self,
+            request: tonic::Request<super::PayAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PayAccountsResponse>,
+            tonic::Status,
+        >;
+        /// Reads a payment with its receipt. Errors: PAYMENT_NOT_FOUND (NOT_FOUND).
+        async fn get_payment(
+            &self,
+            request: tonic::Request<super::GetPaymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPaymentResponse>,
+            tonic::Status,
+        >;
+        /// Lists payments, newest first.
+        async fn list_payments(
+            &self,
+            request: tonic::Request<super::ListPaymentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPaymentsResponse>,
+            tonic::Status,
+        >;
+        /// Gives money back to the tender it came by: first what the library owes
+        /// back, then (as a credit of the charge) what was paid. What was paid at the
+        /// student account is never refunded here. Errors: PAYMENT_NOT_FOUND,
+        /// ACCOUNT_NOT_FOUND (NOT_FOUND), REFUND_EXCEEDS_PAYMENT, PAYMENT_RETURNED
+        /// (FAILED_PRECONDITION), AMOUNT_NOT_POSITIVE, CURRENCY_NOT_KEPT,
+        /// CARD_NUMBER_REFUSED (INVALID_ARGUMENT), DRAWER_SESSION_NOT_OPEN
+        /// (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
+        async fn refund_payment(
+            &self,
+            request: tonic::Request<super::RefundPaymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RefundPaymentResponse>,
+            tonic::Status,
+        >;
+        /// The bank returned a cheque: every charge it had paid is owed again, once;
+        /// a fee may be charged for it. Errors: PAYMENT_NOT_FOUND,
+        /// FEE_FINE_TYPE_NOT_FOUND, FEE_FINE_OWNER_NOT_FOUND (NOT_FOUND),
+        /// NOT_A_CHEQUE, PAYMENT_RETURNED, PAYMENT_SPENT (FAILED_PRECONDITION) where
+        /// it was refunded or reversed in part, FEE_FINE_TYPE_AUTOMATIC
+        /// (FAILED_PRECONDITION), AMOUNT_MISSING (INVALID_ARGUMENT), OWN_ACCOUNT
+        /// (PERMISSION_DENIED).
+        async fn return_cheque(
+            &self,
+            request: tonic::Request<super::ReturnChequeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnChequeResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Payments at the desk: one tender, one receipt, any number of charges.
+    #[derive(Debug)]
+    pub struct PaymentServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> PaymentServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for PaymentServiceServer<T>
+    where
+        T: PaymentService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.billing.v1.PaymentService/PayAccounts" => {
+                    #[allow(non_camel_case_types)]
+                    struct PayAccountsSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::PayAccountsRequest>
+                    for PayAccountsSvc<T> {
+                        type Response = super::PayAccountsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PayAccountsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::pay_accounts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PayAccountsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PaymentService/GetPayment" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPaymentSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::GetPaymentRequest>
+                    for GetPaymentSvc<T> {
+                        type Response = super::GetPaymentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPaymentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::get_payment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPaymentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PaymentService/ListPayments" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPaymentsSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::ListPaymentsRequest>
+                    for ListPaymentsSvc<T> {
+                        type Response = super::ListPaymentsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPaymentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::list_payments(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPaymentsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PaymentService/RefundPayment" => {
+                    #[allow(non_camel_case_types)]
+                    struct RefundPaymentSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::RefundPaymentRequest>
+                    for RefundPaymentSvc<T> {
+                        type Response = super::RefundPaymentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RefundPaymentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::refund_payment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RefundPaymentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.PaymentService/ReturnCheque" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReturnChequeSvc<T: PaymentService>(pub Arc<T>);
+                    impl<
+                        T: PaymentService,
+                    > tonic::server::UnaryService<super::ReturnChequeRequest>
+                    for ReturnChequeSvc<T> {
+                        type Response = super::ReturnChequeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReturnChequeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PaymentService>::return_cheque(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReturnChequeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for PaymentServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.billing.v1.PaymentService";
+    impl<T> tonic::server::NamedService for PaymentServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
@@ -6800,6 +9683,1184 @@ pub mod posting_policy_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "carrel.billing.v1.PostingPolicyService";
     impl<T> tonic::server::NamedService for PostingPolicyServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// The rules.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BillingRules {
+    /// What a patron owes below this does not count towards blocks.
+    #[prost(message, optional, tag = "1")]
+    pub minimum_counted: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// What is written off of one charge above this needs a second person.
+    #[prost(message, optional, tag = "2")]
+    pub write_off_limit: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Changes with each update.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
+}
+impl ::prost::Name for BillingRules {
+    const NAME: &'static str = "BillingRules";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.BillingRules".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.BillingRules".into()
+    }
+}
+/// Asks for the rules.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBillingRulesRequest {}
+impl ::prost::Name for GetBillingRulesRequest {
+    const NAME: &'static str = "GetBillingRulesRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetBillingRulesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetBillingRulesRequest".into()
+    }
+}
+/// The rules.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBillingRulesResponse {
+    /// The rules.
+    #[prost(message, optional, tag = "1")]
+    pub billing_rules: ::core::option::Option<BillingRules>,
+}
+impl ::prost::Name for GetBillingRulesResponse {
+    const NAME: &'static str = "GetBillingRulesResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.GetBillingRulesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.GetBillingRulesResponse".into()
+    }
+}
+/// The rules to set.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateBillingRulesRequest {
+    /// The rules, all of them; with the etag last read, or none to set them
+    /// whatever they were.
+    #[prost(message, optional, tag = "1")]
+    pub billing_rules: ::core::option::Option<BillingRules>,
+    /// A UUID for this change; the same id again gets the rules as they are.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for UpdateBillingRulesRequest {
+    const NAME: &'static str = "UpdateBillingRulesRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.UpdateBillingRulesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.UpdateBillingRulesRequest".into()
+    }
+}
+/// The rules as set.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateBillingRulesResponse {
+    /// The rules.
+    #[prost(message, optional, tag = "1")]
+    pub billing_rules: ::core::option::Option<BillingRules>,
+}
+impl ::prost::Name for UpdateBillingRulesResponse {
+    const NAME: &'static str = "UpdateBillingRulesResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.UpdateBillingRulesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.UpdateBillingRulesResponse".into()
+    }
+}
+/// Generated client implementations.
+pub mod billing_rules_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What the district decides about money at the desk.
+    #[derive(Debug, Clone)]
+    pub struct BillingRulesServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> BillingRulesServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> BillingRulesServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            BillingRulesServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Reads the rules.
+        pub async fn get_billing_rules(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBillingRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBillingRulesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.BillingRulesService/GetBillingRules",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.BillingRulesService",
+                        "GetBillingRules",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets the rules. Balances that now count differently are told to the feed.
+        /// Errors: AMOUNT_NEGATIVE, CURRENCY_NOT_KEPT (INVALID_ARGUMENT),
+        /// ETAG_MISMATCH (ABORTED).
+        pub async fn update_billing_rules(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateBillingRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateBillingRulesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.BillingRulesService/UpdateBillingRules",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.BillingRulesService",
+                        "UpdateBillingRules",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod billing_rules_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with BillingRulesServiceServer.
+    #[async_trait]
+    pub trait BillingRulesService: std::marker::Send + std::marker::Sync + 'static {
+        /// Reads the rules.
+        async fn get_billing_rules(
+            &self,
+            request: tonic::Request<super::GetBillingRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBillingRulesResponse>,
+            tonic::Status,
+        >;
+        /// Sets the rules. Balances that now count differently are told to the feed.
+        /// Errors: AMOUNT_NEGATIVE, CURRENCY_NOT_KEPT (INVALID_ARGUMENT),
+        /// ETAG_MISMATCH (ABORTED).
+        async fn update_billing_rules(
+            &self,
+            request: tonic::Request<super::UpdateBillingRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateBillingRulesResponse>,
+            tonic::Status,
+        >;
+    }
+    /// What the district decides about money at the desk.
+    #[derive(Debug)]
+    pub struct BillingRulesServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> BillingRulesServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for BillingRulesServiceServer<T>
+    where
+        T: BillingRulesService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.billing.v1.BillingRulesService/GetBillingRules" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBillingRulesSvc<T: BillingRulesService>(pub Arc<T>);
+                    impl<
+                        T: BillingRulesService,
+                    > tonic::server::UnaryService<super::GetBillingRulesRequest>
+                    for GetBillingRulesSvc<T> {
+                        type Response = super::GetBillingRulesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBillingRulesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BillingRulesService>::get_billing_rules(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBillingRulesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.BillingRulesService/UpdateBillingRules" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateBillingRulesSvc<T: BillingRulesService>(pub Arc<T>);
+                    impl<
+                        T: BillingRulesService,
+                    > tonic::server::UnaryService<super::UpdateBillingRulesRequest>
+                    for UpdateBillingRulesSvc<T> {
+                        type Response = super::UpdateBillingRulesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateBillingRulesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BillingRulesService>::update_billing_rules(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateBillingRulesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for BillingRulesServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.billing.v1.BillingRulesService";
+    impl<T> tonic::server::NamedService for BillingRulesServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A write-off.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WriteOff {
+    /// Its id, a UUIDv7.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The charge.
+    #[prost(string, tag = "2")]
+    pub account_id: ::prost::alloc::string::String,
+    /// How much.
+    #[prost(message, optional, tag = "3")]
+    pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// How it stands.
+    #[prost(enumeration = "WriteOffState", tag = "4")]
+    pub state: i32,
+    /// Why.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who asked for it.
+    #[prost(string, tag = "6")]
+    pub requested_by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "7")]
+    pub requested_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who decided; empty where it was below the limit, or waits.
+    #[prost(string, tag = "8")]
+    pub decided_by: ::prost::alloc::string::String,
+    /// When it was decided.
+    #[prost(message, optional, tag = "9")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What was said then.
+    #[prost(string, tag = "10")]
+    pub comment: ::prost::alloc::string::String,
+}
+impl ::prost::Name for WriteOff {
+    const NAME: &'static str = "WriteOff";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.WriteOff".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.WriteOff".into()
+    }
+}
+/// A write-off to make.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestWriteOffRequest {
+    /// The charge.
+    #[prost(string, tag = "1")]
+    pub account_id: ::prost::alloc::string::String,
+    /// How much; unset: what remains.
+    #[prost(message, optional, tag = "2")]
+    pub amount: ::core::option::Option<super::super::r#type::v1::Money>,
+    /// Why, 1 to 500 characters.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RequestWriteOffRequest {
+    const NAME: &'static str = "RequestWriteOffRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.RequestWriteOffRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.RequestWriteOffRequest".into()
+    }
+}
+/// The write-off as asked for.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RequestWriteOffResponse {
+    /// The write-off.
+    #[prost(message, optional, tag = "1")]
+    pub write_off: ::core::option::Option<WriteOff>,
+    /// The charge as it is now.
+    #[prost(message, optional, tag = "2")]
+    pub account: ::core::option::Option<Account>,
+}
+impl ::prost::Name for RequestWriteOffResponse {
+    const NAME: &'static str = "RequestWriteOffResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.RequestWriteOffResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.RequestWriteOffResponse".into()
+    }
+}
+/// A decision.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecideWriteOffRequest {
+    /// The write-off.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Whether it is approved.
+    #[prost(bool, tag = "2")]
+    pub is_approved: bool,
+    /// Why so, 1 to 500 characters.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DecideWriteOffRequest {
+    const NAME: &'static str = "DecideWriteOffRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.DecideWriteOffRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.DecideWriteOffRequest".into()
+    }
+}
+/// The write-off as decided.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DecideWriteOffResponse {
+    /// The write-off.
+    #[prost(message, optional, tag = "1")]
+    pub write_off: ::core::option::Option<WriteOff>,
+    /// The charge as it is now.
+    #[prost(message, optional, tag = "2")]
+    pub account: ::core::option::Option<Account>,
+}
+impl ::prost::Name for DecideWriteOffResponse {
+    const NAME: &'static str = "DecideWriteOffResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.DecideWriteOffResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.DecideWriteOffResponse".into()
+    }
+}
+/// Which write-offs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListWriteOffsRequest {
+    /// Only those that wait.
+    #[prost(bool, tag = "1")]
+    pub only_waiting: bool,
+    /// How many at the most, 1 to 1,000; 0 means 50.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListWriteOffsRequest {
+    const NAME: &'static str = "ListWriteOffsRequest";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListWriteOffsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListWriteOffsRequest".into()
+    }
+}
+/// A page of write-offs.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListWriteOffsResponse {
+    /// The write-offs.
+    #[prost(message, repeated, tag = "1")]
+    pub write_offs: ::prost::alloc::vec::Vec<WriteOff>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListWriteOffsResponse {
+    const NAME: &'static str = "ListWriteOffsResponse";
+    const PACKAGE: &'static str = "carrel.billing.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.billing.v1.ListWriteOffsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.billing.v1.ListWriteOffsResponse".into()
+    }
+}
+/// How a write-off stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WriteOffState {
+    /// Never sent.
+    Unspecified = 0,
+    /// It waits for another person.
+    Waiting = 1,
+    /// It is booked.
+    Approved = 2,
+    /// It was refused.
+    Refused = 3,
+}
+impl WriteOffState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WRITE_OFF_STATE_UNSPECIFIED",
+            Self::Waiting => "WRITE_OFF_STATE_WAITING",
+            Self::Approved => "WRITE_OFF_STATE_APPROVED",
+            Self::Refused => "WRITE_OFF_STATE_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WRITE_OFF_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "WRITE_OFF_STATE_WAITING" => Some(Self::Waiting),
+            "WRITE_OFF_STATE_APPROVED" => Some(Self::Approved),
+            "WRITE_OFF_STATE_REFUSED" => Some(Self::Refused),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod write_off_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Write-offs: what nobody expects to be paid; above a limit two persons.
+    #[derive(Debug, Clone)]
+    pub struct WriteOffServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> WriteOffServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> WriteOffServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            WriteOffServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Writes off what remains of a charge, or part of it. Where the charge's
+        /// write-offs come to more than the district's limit, it waits for another
+        /// person. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND), ACCOUNT_CLOSED,
+        /// WRITE_OFF_EXCEEDS_REMAINING, WRITE_OFF_WAITING (FAILED_PRECONDITION)
+        /// where one waits already, AMOUNT_NOT_POSITIVE, CURRENCY_NOT_KEPT
+        /// (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
+        pub async fn request_write_off(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RequestWriteOffRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RequestWriteOffResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.WriteOffService/RequestWriteOff",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.WriteOffService",
+                        "RequestWriteOff",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Approves or refuses a write-off that waits; never who asked for it. Errors:
+        /// WRITE_OFF_NOT_FOUND (NOT_FOUND), WRITE_OFF_DECIDED,
+        /// DECIDED_BY_THE_SAME_PERSON, ACCOUNT_CLOSED, WRITE_OFF_EXCEEDS_REMAINING
+        /// (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
+        pub async fn decide_write_off(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DecideWriteOffRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideWriteOffResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.WriteOffService/DecideWriteOff",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "carrel.billing.v1.WriteOffService",
+                        "DecideWriteOff",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists write-offs, newest first.
+        pub async fn list_write_offs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListWriteOffsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWriteOffsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.billing.v1.WriteOffService/ListWriteOffs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.billing.v1.WriteOffService", "ListWriteOffs"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod write_off_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with WriteOffServiceServer.
+    #[async_trait]
+    pub trait WriteOffService: std::marker::Send + std::marker::Sync + 'static {
+        /// Writes off what remains of a charge, or part of it. Where the charge's
+        /// write-offs come to more than the district's limit, it waits for another
+        /// person. Errors: ACCOUNT_NOT_FOUND (NOT_FOUND), ACCOUNT_CLOSED,
+        /// WRITE_OFF_EXCEEDS_REMAINING, WRITE_OFF_WAITING (FAILED_PRECONDITION)
+        /// where one waits already, AMOUNT_NOT_POSITIVE, CURRENCY_NOT_KEPT
+        /// (INVALID_ARGUMENT), OWN_ACCOUNT (PERMISSION_DENIED).
+        async fn request_write_off(
+            &self,
+            request: tonic::Request<super::RequestWriteOffRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RequestWriteOffResponse>,
+            tonic::Status,
+        >;
+        /// Approves or refuses a write-off that waits; never who asked for it. Errors:
+        /// WRITE_OFF_NOT_FOUND (NOT_FOUND), WRITE_OFF_DECIDED,
+        /// DECIDED_BY_THE_SAME_PERSON, ACCOUNT_CLOSED, WRITE_OFF_EXCEEDS_REMAINING
+        /// (FAILED_PRECONDITION), OWN_ACCOUNT (PERMISSION_DENIED).
+        async fn decide_write_off(
+            &self,
+            request: tonic::Request<super::DecideWriteOffRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideWriteOffResponse>,
+            tonic::Status,
+        >;
+        /// Lists write-offs, newest first.
+        async fn list_write_offs(
+            &self,
+            request: tonic::Request<super::ListWriteOffsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWriteOffsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Write-offs: what nobody expects to be paid; above a limit two persons.
+    #[derive(Debug)]
+    pub struct WriteOffServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> WriteOffServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for WriteOffServiceServer<T>
+    where
+        T: WriteOffService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.billing.v1.WriteOffService/RequestWriteOff" => {
+                    #[allow(non_camel_case_types)]
+                    struct RequestWriteOffSvc<T: WriteOffService>(pub Arc<T>);
+                    impl<
+                        T: WriteOffService,
+                    > tonic::server::UnaryService<super::RequestWriteOffRequest>
+                    for RequestWriteOffSvc<T> {
+                        type Response = super::RequestWriteOffResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RequestWriteOffRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WriteOffService>::request_write_off(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RequestWriteOffSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.WriteOffService/DecideWriteOff" => {
+                    #[allow(non_camel_case_types)]
+                    struct DecideWriteOffSvc<T: WriteOffService>(pub Arc<T>);
+                    impl<
+                        T: WriteOffService,
+                    > tonic::server::UnaryService<super::DecideWriteOffRequest>
+                    for DecideWriteOffSvc<T> {
+                        type Response = super::DecideWriteOffResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DecideWriteOffRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WriteOffService>::decide_write_off(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DecideWriteOffSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.billing.v1.WriteOffService/ListWriteOffs" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListWriteOffsSvc<T: WriteOffService>(pub Arc<T>);
+                    impl<
+                        T: WriteOffService,
+                    > tonic::server::UnaryService<super::ListWriteOffsRequest>
+                    for ListWriteOffsSvc<T> {
+                        type Response = super::ListWriteOffsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListWriteOffsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WriteOffService>::list_write_offs(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListWriteOffsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for WriteOffServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.billing.v1.WriteOffService";
+    impl<T> tonic::server::NamedService for WriteOffServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -46,6 +46,24 @@ pub enum PaymentStatus {
     CreditedFully,
     /// "Cancelled item returned".
     CancelledItemReturned,
+    /// "Transferred partially".
+    TransferredPartially,
+    /// "Refunded partially".
+    RefundedPartially,
+    /// "Refunded fully".
+    RefundedFully,
+    /// "Credited partially".
+    CreditedPartially,
+    /// "Cancelled item renewed".
+    CancelledItemRenewed,
+    /// "Cancelled item declared lost".
+    CancelledItemDeclaredLost,
+    /// "Cancelled as error".
+    CancelledAsError,
+    /// Written off in part.
+    WrittenOffPartially,
+    /// What remained was written off.
+    WrittenOffFully,
 }
 
 /// What was done to an account.
@@ -60,10 +78,28 @@ pub enum ActionKind {
     Waive,
     /// The student account took it, or a credit of it (negative).
     Transfer,
-    /// Taken back because the item came back.
+    /// Taken back because the item came back, or because it was too high.
     Credit,
     /// Paid at the student account.
     Settle,
+    /// Money given back.
+    Refund,
+    /// The charge was taken back.
+    Cancel,
+    /// Written off.
+    WriteOff,
+    /// The bank returned the cheque.
+    ReturnCheque,
+    /// A mistake at the desk, taken back.
+    Reverse,
+    /// The patron disputes it.
+    OpenDispute,
+    /// Somebody else decided.
+    DecideDispute,
+    /// The patron claims that the item was returned.
+    ClaimReturned,
+    /// The claim was resolved.
+    ResolveClaim,
 }
 
 /// How somebody paid.
@@ -107,6 +143,16 @@ pub struct Account {
     pub settled: Money,
     /// What the student account bears of it and nobody has paid there.
     pub at_sis: Money,
+    /// Written off.
+    pub written_off: Money,
+    /// Cancelled: nothing, or the whole charge.
+    pub cancelled: Money,
+    /// What the library owes back of what was paid at the desk.
+    pub owed_back: Money,
+    /// The tax that the amount includes.
+    pub tax: Money,
+    /// What keeps it from being posted, from ageing and from counting.
+    pub suspension: Suspension,
     /// How it stands with its payment.
     pub payment_status: PaymentStatus,
     /// The fine or loss in circulation.
@@ -123,6 +169,19 @@ pub struct Account {
     pub revision: i64,
 }
 
+/// Whether a charge waits: for a decision, or until a claim is resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspension {
+    /// A dispute is open.
+    pub is_disputed: bool,
+    /// The patron claims that the item was returned.
+    pub is_claimed_returned: bool,
+    /// Since when, while it waits for either.
+    pub since: Option<Timestamp>,
+    /// From when its age counts: later than its charge by as long as it waited.
+    pub ages_from: Timestamp,
+}
+
 /// Who is charged, for what: a charge before it is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
@@ -136,6 +195,8 @@ pub struct Charge {
     pub kind: FeeFineKind,
     /// How much.
     pub amount: Money,
+    /// The tax that this includes.
+    pub tax: Money,
     /// The fine or loss in circulation.
     pub source_id: Option<Uuid>,
     /// The loan.
@@ -200,6 +261,16 @@ impl Account {
             credited: none,
             settled: none,
             at_sis: none,
+            written_off: none,
+            cancelled: none,
+            owed_back: none,
+            tax: charge.tax,
+            suspension: Suspension {
+                is_disputed: false,
+                is_claimed_returned: false,
+                since: None,
+                ages_from: charge.charged_at,
+            },
             payment_status: PaymentStatus::Outstanding,
             source_id: charge.source_id,
             loan_id: charge.loan_id,
@@ -212,10 +283,11 @@ impl Account {
             kind: ActionKind::Charge,
             amount,
             owed_change: amount,
-            lines: vec![
+            lines: booked([
                 Line::debit(LedgerAccount::PatronReceivable, amount),
-                Line::credit(LedgerAccount::Revenue, amount),
-            ],
+                Line::credit(LedgerAccount::Revenue, amount.minus(charge.tax)?),
+                Line::credit(LedgerAccount::TaxPayable, charge.tax),
+            ]),
         };
         Ok((account, step))
     }
@@ -232,13 +304,18 @@ impl Account {
         self.remaining.is_zero()
     }
 
-    /// What the student account does not bear yet; negative: what it has to
-    /// take back.
+    /// What is to be posted to the student account: what it does not bear yet,
+    /// nothing while the charge is suspended; negative: what it has to take
+    /// back, suspended or not.
     ///
     /// # Errors
     /// None in practice: both parts are of one currency.
     pub fn owed_here(&self) -> Result<Money, Error> {
-        Ok(self.remaining.minus(self.at_sis)?)
+        let owed_here = self.remaining.minus(self.at_sis)?;
+        if self.suspension.is_suspended() && owed_here.is_positive() {
+            return Ok(Money::zero(owed_here.currency()));
+        }
+        Ok(owed_here)
     }
 
     /// Takes a payment at the desk. `under_way`: whether the charge is on its
@@ -317,18 +394,16 @@ impl Account {
             kind: ActionKind::Credit,
             amount: given_back,
             owed_change: self.remaining.negated(),
-            lines: [
+            lines: booked([
                 Line::debit(LedgerAccount::Credits, given_back),
                 Line::credit(LedgerAccount::PatronReceivable, owed),
                 Line::credit(LedgerAccount::RefundsPayable, self.paid),
                 // The payment there is no longer this charge's.
                 Line::debit(LedgerAccount::SisClearing, self.settled),
                 Line::credit(LedgerAccount::SisSettled, self.settled),
-            ]
-            .into_iter()
-            .filter(|line| !line.amount.is_zero())
-            .collect(),
+            ]),
         };
+        self.owed_back = self.owed_back.plus(self.paid)?;
         self.credited = self.credited.plus(given_back)?;
         self.at_sis = self.at_sis.plus(self.settled)?;
         self.remaining = none;
@@ -358,6 +433,8 @@ impl Account {
         self.at_sis = at_sis;
         if self.remaining.is_positive() && self.remaining == at_sis {
             self.payment_status = PaymentStatus::TransferredFully;
+        } else if at_sis.is_positive() && self.remaining.amount() > at_sis.amount() {
+            self.payment_status = PaymentStatus::TransferredPartially;
         }
         Ok(Step {
             kind: ActionKind::Transfer,
@@ -408,14 +485,14 @@ impl Account {
 
     /// The link between patron and loan goes with the last cent
     /// (ARCHITECTURE §5.6).
-    fn forget_loan(&mut self) {
+    pub(super) fn forget_loan(&mut self) {
         if self.is_closed() {
             self.loan_id = None;
         }
     }
 
     /// An amount that can be taken from what remains.
-    fn takes(&self, amount: Money) -> Result<Money, Error> {
+    pub(super) fn takes(&self, amount: Money) -> Result<Money, Error> {
         if amount.currency() != self.amount.currency() {
             return Err(Error::CurrencyNotKept);
         }
@@ -427,7 +504,15 @@ impl Account {
     }
 }
 
-fn positive(amount: Money) -> Result<Money, Error> {
+/// The lines that move something.
+pub(super) fn booked<const N: usize>(lines: [Line; N]) -> Vec<Line> {
+    lines
+        .into_iter()
+        .filter(|line| !line.amount.is_zero())
+        .collect()
+}
+
+pub(super) fn positive(amount: Money) -> Result<Money, Error> {
     if amount.is_positive() {
         Ok(amount)
     } else {
@@ -435,7 +520,7 @@ fn positive(amount: Money) -> Result<Money, Error> {
     }
 }
 
-fn less(whole: Money, part: Money, too_much: fn() -> Error) -> Result<Money, Error> {
+pub(super) fn less(whole: Money, part: Money, too_much: fn() -> Error) -> Result<Money, Error> {
     let rest = whole.minus(part)?;
     if rest.is_negative() {
         Err(too_much())

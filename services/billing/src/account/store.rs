@@ -7,7 +7,8 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::model::{Account, ActionKind, FeeFineKind, PaymentStatus, Tender};
+use super::correction::counted;
+use super::model::{Account, ActionKind, FeeFineKind, PaymentStatus, Suspension, Tender};
 use super::{Action, Balance};
 use crate::columns::money;
 use crate::error::Error;
@@ -27,6 +28,14 @@ struct AccountRow {
     credited: Decimal,
     settled: Decimal,
     at_sis: Decimal,
+    written_off: Decimal,
+    cancelled: Decimal,
+    owed_back: Decimal,
+    tax: Decimal,
+    is_disputed: bool,
+    is_claimed_returned: bool,
+    suspended_since: Option<jiff_sqlx::Timestamp>,
+    ages_from: jiff_sqlx::Timestamp,
     payment_status: PaymentStatus,
     source_id: Option<Uuid>,
     loan_id: Option<Uuid>,
@@ -50,6 +59,16 @@ impl TryFrom<AccountRow> for Account {
             credited: in_currency(row.credited)?,
             settled: in_currency(row.settled)?,
             at_sis: in_currency(row.at_sis)?,
+            written_off: in_currency(row.written_off)?,
+            cancelled: in_currency(row.cancelled)?,
+            owed_back: in_currency(row.owed_back)?,
+            tax: in_currency(row.tax)?,
+            suspension: Suspension {
+                is_disputed: row.is_disputed,
+                is_claimed_returned: row.is_claimed_returned,
+                since: row.suspended_since.map(jiff_sqlx::Timestamp::to_jiff),
+                ages_from: row.ages_from.to_jiff(),
+            },
             reference: row.reference,
             patron_id: row.patron_id,
             fee_fine_owner_id: row.fee_fine_owner_id,
@@ -90,8 +109,8 @@ pub(crate) async fn insert_account(
     let inserted = sqlx::query!(
         "insert into account (id, reference, patron_id, fee_fine_owner_id, fee_fine_type_id, kind, currency, amount,
                               remaining, payment_status, source_id, loan_id, institution_code, library_code,
-                              charged_at, revision)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                              charged_at, revision, tax, ages_from)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $15)
          on conflict on constraint account_source_kind_key do nothing",
         account.id,
         account.reference,
@@ -109,6 +128,7 @@ pub(crate) async fn insert_account(
         account.library_code,
         account.charged_at.to_sqlx() as jiff_sqlx::Timestamp,
         account.revision,
+        account.tax.amount(),
     )
     .execute(connection)
     .await?;
@@ -123,7 +143,8 @@ pub(crate) async fn update_account(
     let updated = sqlx::query!(
         "update account
          set remaining = $2, paid = $3, waived = $4, credited = $5, settled = $6, at_sis = $7, payment_status = $8,
-             revision = $9, loan_id = $10
+             revision = $9, loan_id = $10, written_off = $11, cancelled = $12, owed_back = $13, is_disputed = $14,
+             is_claimed_returned = $15, suspended_since = $16, ages_from = $17
          where id = $1 and revision = $9::bigint - 1",
         account.id,
         account.remaining.amount(),
@@ -135,6 +156,13 @@ pub(crate) async fn update_account(
         account.payment_status as PaymentStatus,
         account.revision,
         account.loan_id,
+        account.written_off.amount(),
+        account.cancelled.amount(),
+        account.owed_back.amount(),
+        account.suspension.is_disputed,
+        account.suspension.is_claimed_returned,
+        account.suspension.since.map(ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
+        account.suspension.ages_from.to_sqlx() as jiff_sqlx::Timestamp,
     )
     .execute(connection)
     .await?;
@@ -153,7 +181,8 @@ pub(crate) async fn find_account(
     sqlx::query_as!(
         AccountRow,
         r#"select id, reference, patron_id, fee_fine_owner_id, fee_fine_type_id, kind as "kind: FeeFineKind", currency,
-                  amount, remaining, paid, waived, credited, settled, at_sis,
+                  amount, remaining, paid, waived, credited, settled, at_sis, written_off, cancelled, owed_back, tax,
+                  is_disputed, is_claimed_returned, suspended_since, ages_from,
                   payment_status as "payment_status: PaymentStatus", source_id, loan_id, institution_code,
                   library_code, charged_at, revision
            from account where id = $1"#,
@@ -173,7 +202,8 @@ pub(crate) async fn lock_account(
     sqlx::query_as!(
         AccountRow,
         r#"select id, reference, patron_id, fee_fine_owner_id, fee_fine_type_id, kind as "kind: FeeFineKind", currency,
-                  amount, remaining, paid, waived, credited, settled, at_sis,
+                  amount, remaining, paid, waived, credited, settled, at_sis, written_off, cancelled, owed_back, tax,
+                  is_disputed, is_claimed_returned, suspended_since, ages_from,
                   payment_status as "payment_status: PaymentStatus", source_id, loan_id, institution_code,
                   library_code, charged_at, revision
            from account where id = $1 for update"#,
@@ -183,6 +213,59 @@ pub(crate) async fn lock_account(
     .await?
     .map(Account::try_from)
     .transpose()
+}
+
+/// Reads accounts and keeps others from changing them; locked by id, so that
+/// nobody waits for somebody who waits.
+pub(crate) async fn lock_accounts(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<Account>, Error> {
+    sqlx::query_as!(
+        AccountRow,
+        r#"select id, reference, patron_id, fee_fine_owner_id, fee_fine_type_id, kind as "kind: FeeFineKind", currency,
+                  amount, remaining, paid, waived, credited, settled, at_sis, written_off, cancelled, owed_back, tax,
+                  is_disputed, is_claimed_returned, suspended_since, ages_from,
+                  payment_status as "payment_status: PaymentStatus", source_id, loan_id, institution_code,
+                  library_code, charged_at, revision
+           from account where id = any($1) order by id for update"#,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(Account::try_from)
+    .collect()
+}
+
+/// The open charges of a patron, oldest first.
+pub(crate) async fn list_open_ids(
+    connection: &mut PgConnection,
+    patron_id: Uuid,
+    limit: i64,
+) -> Result<Vec<Uuid>, Error> {
+    Ok(sqlx::query_scalar!(
+        "select id from account where patron_id = $1 and remaining > 0 order by charged_at, id limit $2",
+        patron_id,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// The charges of a loan whose claim stands otherwise than told.
+pub(crate) async fn list_claim_changes(
+    connection: &mut PgConnection,
+    loan_id: Uuid,
+    is_claimed_returned: bool,
+) -> Result<Vec<Uuid>, Error> {
+    Ok(sqlx::query_scalar!(
+        "select id from account where loan_id = $1 and is_claimed_returned <> $2 order by id",
+        loan_id,
+        is_claimed_returned,
+    )
+    .fetch_all(connection)
+    .await?)
 }
 
 /// The accounts of a fine or loss, with their kinds.
@@ -223,7 +306,8 @@ pub(crate) async fn list_accounts(
     sqlx::query_as!(
         AccountRow,
         r#"select id, reference, patron_id, fee_fine_owner_id, fee_fine_type_id, kind as "kind: FeeFineKind", currency,
-                  amount, remaining, paid, waived, credited, settled, at_sis,
+                  amount, remaining, paid, waived, credited, settled, at_sis, written_off, cancelled, owed_back, tax,
+                  is_disputed, is_claimed_returned, suspended_since, ages_from,
                   payment_status as "payment_status: PaymentStatus", source_id, loan_id, institution_code,
                   library_code, charged_at, revision
            from account
@@ -251,8 +335,9 @@ pub(crate) async fn insert_action(
 ) -> Result<(), Error> {
     sqlx::query!(
         "insert into account_action (id, account_id, kind, amount, remaining, currency, actor, comment, tender,
-                                     tender_reference, occurred_at, journal_transaction_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                                     tender_reference, occurred_at, journal_transaction_id, payment_id,
+                                     reverses_action_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         action.id,
         account_id,
         action.kind as ActionKind,
@@ -265,6 +350,8 @@ pub(crate) async fn insert_action(
         action.tender_reference,
         action.occurred_at.to_sqlx() as jiff_sqlx::Timestamp,
         action.journal_transaction_id,
+        action.payment_id,
+        action.reverses_action_id,
     )
     .execute(connection)
     .await?;
@@ -278,7 +365,8 @@ pub(crate) async fn list_actions(
 ) -> Result<Vec<Action>, Error> {
     sqlx::query!(
         r#"select id, kind as "kind: ActionKind", amount, remaining, currency, actor, comment,
-                  tender as "tender: Tender", tender_reference, occurred_at, journal_transaction_id
+                  tender as "tender: Tender", tender_reference, occurred_at, journal_transaction_id, payment_id,
+                  reverses_action_id
            from account_action where account_id = $1 order by id"#,
         account_id,
     )
@@ -297,6 +385,8 @@ pub(crate) async fn list_actions(
             tender_reference: row.tender_reference,
             occurred_at: row.occurred_at.to_jiff(),
             journal_transaction_id: row.journal_transaction_id,
+            payment_id: row.payment_id,
+            reverses_action_id: row.reverses_action_id,
         })
     })
     .collect()
@@ -308,40 +398,66 @@ pub(crate) async fn charge_transaction(
     account_id: Uuid,
 ) -> Result<Uuid, Error> {
     Ok(sqlx::query_scalar!(
-        "select journal_transaction_id from account_action where account_id = $1 and kind = 'charge'",
+        r#"select journal_transaction_id as "journal_transaction_id!"
+           from account_action where account_id = $1 and kind = 'charge'"#,
         account_id,
     )
     .fetch_one(connection)
     .await?)
 }
 
-/// Adds to what a patron owes, and locks the balance until the commit.
+struct BalanceRow {
+    patron_id: Uuid,
+    outstanding: Decimal,
+    suspended: Decimal,
+    minimum_counted: Decimal,
+    currency: String,
+    revision: i64,
+}
+
+impl TryFrom<BalanceRow> for Balance {
+    type Error = Error;
+
+    fn try_from(row: BalanceRow) -> Result<Self, Error> {
+        let counted = counted(row.outstanding, row.suspended, row.minimum_counted);
+        Ok(Self {
+            patron_id: row.patron_id,
+            outstanding: money(row.outstanding, &row.currency)?,
+            counted: money(counted, &row.currency)?,
+            revision: row.revision,
+        })
+    }
+}
+
+/// Adds to what a patron owes, and to what of it is suspended; locks the
+/// balance until the commit.
 pub(crate) async fn change_balance(
     connection: &mut PgConnection,
     patron_id: Uuid,
     change: Money,
+    suspended_change: Money,
 ) -> Result<Balance, Error> {
-    let row = sqlx::query!(
+    sqlx::query_as!(
+        BalanceRow,
         // The row that is proposed is checked too, hence greatest(): the first
         // change of a balance is a charge.
-        "insert into patron_balance as balance (patron_id, outstanding, currency, revision)
+        r#"insert into patron_balance as balance (patron_id, outstanding, currency, revision)
          values ($1, greatest($2::numeric, 0), $3, 1)
          on conflict (patron_id) do update
-         set outstanding = balance.outstanding + $2, revision = balance.revision + 1
+         set outstanding = balance.outstanding + $2, suspended = balance.suspended + $4,
+             revision = balance.revision + 1
          where balance.currency = excluded.currency
-         returning outstanding, currency, revision",
+         returning patron_id, outstanding, suspended,
+                   (select minimum_counted from billing_rules) as "minimum_counted!", currency, revision"#,
         patron_id,
         change.amount(),
         change.currency().code(),
+        suspended_change.amount(),
     )
     .fetch_optional(connection)
     .await?
-    .ok_or(Error::CurrencyNotKept)?;
-    Ok(Balance {
-        patron_id,
-        outstanding: money(row.outstanding, &row.currency)?,
-        revision: row.revision,
-    })
+    .ok_or(Error::CurrencyNotKept)?
+    .try_into()
 }
 
 /// What a patron owes; `None` where the patron was never charged.
@@ -349,19 +465,15 @@ pub(crate) async fn find_balance(
     connection: &mut PgConnection,
     patron_id: Uuid,
 ) -> Result<Option<Balance>, Error> {
-    sqlx::query!(
-        "select outstanding, currency, revision from patron_balance where patron_id = $1",
+    sqlx::query_as!(
+        BalanceRow,
+        r#"select patron_id, outstanding, suspended, minimum_counted, currency, patron_balance.revision
+         from patron_balance cross join billing_rules where patron_id = $1"#,
         patron_id,
     )
     .fetch_optional(connection)
     .await?
-    .map(|row| {
-        Ok(Balance {
-            patron_id,
-            outstanding: money(row.outstanding, &row.currency)?,
-            revision: row.revision,
-        })
-    })
+    .map(Balance::try_from)
     .transpose()
 }
 
@@ -371,8 +483,10 @@ pub(crate) async fn list_balances(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Balance>, Error> {
-    sqlx::query!(
-        "select patron_id, outstanding, currency, revision from patron_balance
+    sqlx::query_as!(
+        BalanceRow,
+        "select patron_id, outstanding, suspended, minimum_counted, currency, patron_balance.revision
+         from patron_balance cross join billing_rules
          where ($1::uuid is null or patron_id > $1) order by patron_id limit $2",
         after,
         limit,
@@ -380,13 +494,30 @@ pub(crate) async fn list_balances(
     .fetch_all(connection)
     .await?
     .into_iter()
-    .map(|row| {
-        Ok(Balance {
-            patron_id: row.patron_id,
-            outstanding: money(row.outstanding, &row.currency)?,
-            revision: row.revision,
-        })
-    })
+    .map(Balance::try_from)
+    .collect()
+}
+
+/// Balances that another minimum counts differently, as another revision.
+pub(crate) async fn recount_balances(
+    connection: &mut PgConnection,
+    old_minimum: Decimal,
+    new_minimum: Decimal,
+) -> Result<Vec<Balance>, Error> {
+    sqlx::query_as!(
+        BalanceRow,
+        r#"update patron_balance set revision = patron_balance.revision + 1
+         where outstanding - suspended >= least($1::numeric, $2::numeric)
+           and outstanding - suspended < greatest($1::numeric, $2::numeric)
+           and outstanding > suspended
+         returning patron_id, outstanding, suspended, $2::numeric as "minimum_counted!", currency, revision"#,
+        old_minimum,
+        new_minimum,
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(Balance::try_from)
     .collect()
 }
 

@@ -7,13 +7,12 @@ use carrel_runtime::{Call, Page, Refusal, page, wire};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Rpcs, actor, amount, unknown_value};
-use crate::account::model::Tender;
+use super::{
+    LONGEST_COMMENT, LONGEST_TENDER_REFERENCE, Rpcs, actor, amount, tender, unknown_value,
+};
+use crate::account::correction::CancelReason;
 use crate::account::{self, ManualCharge, Note};
 use crate::message;
-
-const LONGEST_COMMENT: usize = 500;
-const LONGEST_TENDER_REFERENCE: usize = 100;
 
 #[tonic::async_trait]
 impl AccountService for Rpcs {
@@ -114,15 +113,7 @@ impl AccountService for Rpcs {
         let key = call.request_key(&request.request_id, &request)?;
         let id = wire::id("id", &request.id)?;
         let amount = amount("amount", &request.amount)?;
-        let tender = match pb::Tender::try_from(request.tender) {
-            Ok(pb::Tender::Cash) => Tender::Cash,
-            Ok(pb::Tender::Cheque) => Tender::Cheque,
-            Ok(pb::Tender::Card) => Tender::Card,
-            Ok(pb::Tender::Unspecified) => {
-                return Err(Refusal::field("tender", "TENDER_MISSING", "is needed").into());
-            }
-            Err(_) => return Err(unknown_value("tender").into()),
-        };
+        let tender = tender(request.tender)?;
         let tender_reference = wire::text(
             "tender_reference",
             &request.tender_reference,
@@ -152,6 +143,66 @@ impl AccountService for Rpcs {
         let account =
             account::waive(&self.billing, &key, &actor(&call), id, amount, comment).await?;
         Ok(Response::new(pb::WaiveAccountResponse {
+            account: Some(message::account(&account, &[])),
+        }))
+    }
+
+    async fn credit_account(
+        &self,
+        request: Request<pb::CreditAccountRequest>,
+    ) -> Result<Response<pb::CreditAccountResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let id = wire::id("id", &request.id)?;
+        let amount = amount("amount", &request.amount)?;
+        let comment = wire::text("comment", &request.comment, 1, LONGEST_COMMENT)?;
+        let actor = actor(&call);
+        let account =
+            account::credit_by_hand(&self.billing, &key, &actor, id, amount, comment).await?;
+        Ok(Response::new(pb::CreditAccountResponse {
+            account: Some(message::account(&account, &[])),
+        }))
+    }
+
+    async fn cancel_account(
+        &self,
+        request: Request<pb::CancelAccountRequest>,
+    ) -> Result<Response<pb::CancelAccountResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let id = wire::id("id", &request.id)?;
+        let reason = match pb::CancelReason::try_from(request.reason) {
+            Ok(pb::CancelReason::Error) => CancelReason::Error,
+            Ok(pb::CancelReason::ItemReturned) => CancelReason::ItemReturned,
+            Ok(pb::CancelReason::ItemRenewed) => CancelReason::ItemRenewed,
+            Ok(pb::CancelReason::ItemDeclaredLost) => CancelReason::ItemDeclaredLost,
+            Ok(pb::CancelReason::Unspecified) | Err(_) => {
+                return Err(unknown_value("reason").into());
+            }
+        };
+        let comment = wire::text("comment", &request.comment, 1, LONGEST_COMMENT)?;
+        let actor = actor(&call);
+        let account = account::cancel(&self.billing, &key, &actor, id, reason, comment).await?;
+        Ok(Response::new(pb::CancelAccountResponse {
+            account: Some(message::account(&account, &[])),
+        }))
+    }
+
+    async fn reverse_account_action(
+        &self,
+        request: Request<pb::ReverseAccountActionRequest>,
+    ) -> Result<Response<pb::ReverseAccountActionResponse>, Status> {
+        let call = Call::of(&request)?;
+        let request = request.into_inner();
+        let key = call.request_key(&request.request_id, &request)?;
+        let id = wire::id("id", &request.id)?;
+        let action_id = wire::id("action_id", &request.action_id)?;
+        let comment = wire::text("comment", &request.comment, 1, LONGEST_COMMENT)?;
+        let actor = actor(&call);
+        let account = account::reverse(&self.billing, &key, &actor, id, action_id, comment).await?;
+        Ok(Response::new(pb::ReverseAccountActionResponse {
             account: Some(message::account(&account, &[])),
         }))
     }

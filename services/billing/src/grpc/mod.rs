@@ -1,12 +1,16 @@
 //! The contract's services: decode, call, encode.
 
 mod account;
+mod dispute;
 mod fee_fine;
 mod journal;
+mod payment;
 mod posting;
 mod posting_batch;
 mod posting_policy;
 mod posting_route;
+mod rules;
+mod write_off;
 
 use carrel_money::Money;
 use carrel_proto::billing::v1 as pb;
@@ -15,9 +19,12 @@ use carrel_runtime::{Call, Refusal, wire};
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 
-use crate::account::model::FeeFineKind;
+use crate::account::model::{FeeFineKind, Tender};
 use crate::error::Error;
 use crate::{Actor, Billing};
+
+const LONGEST_COMMENT: usize = 500;
+const LONGEST_TENDER_REFERENCE: usize = 100;
 
 /// Serves every service of billing.
 #[derive(Clone)]
@@ -56,6 +63,28 @@ fn kind(field: &str, value: i32) -> Result<FeeFineKind, Refusal> {
         Ok(pb::FeeFineKind::Manual) => Ok(FeeFineKind::Manual),
         Ok(pb::FeeFineKind::Unspecified) | Err(_) => Err(unknown_value(field)),
     }
+}
+
+/// How something is paid.
+fn tender(value: i32) -> Result<Tender, Refusal> {
+    match pb::Tender::try_from(value) {
+        Ok(pb::Tender::Cash) => Ok(Tender::Cash),
+        Ok(pb::Tender::Cheque) => Ok(Tender::Cheque),
+        Ok(pb::Tender::Card) => Ok(Tender::Card),
+        Ok(pb::Tender::Unspecified) => Err(Refusal::field("tender", "TENDER_MISSING", "is needed")),
+        Err(_) => Err(unknown_value("tender")),
+    }
+}
+
+/// An amount that may be left out.
+fn optional_amount(
+    field: &str,
+    value: &Option<wire_type::Money>,
+) -> Result<Option<Money>, Refusal> {
+    value
+        .as_ref()
+        .map(|value| wire::money(field, value))
+        .transpose()
 }
 
 fn unknown_value(field: &str) -> Refusal {

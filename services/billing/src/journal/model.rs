@@ -2,6 +2,7 @@
 
 use carrel_money::Money;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use uuid::Uuid;
 
 /// The ledger's accounts.
@@ -24,19 +25,34 @@ pub enum LedgerAccount {
     SisSettled,
     /// What the library owes back (a liability).
     RefundsPayable,
+    /// Tax that charges and takings include (a liability).
+    TaxPayable,
+    /// Written off (contra revenue).
+    WriteOffs,
+    /// Deposited to budget revenue codes (an asset of the district's).
+    Deposits,
+    /// Counted less, or (negative) more, than expected (an expense).
+    CashOverShort,
+    /// Copy-centre income (revenue).
+    CopyRevenue,
 }
 
 impl LedgerAccount {
     /// Every account, in the order of the trial balance.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::PatronReceivable,
         Self::SisClearing,
         Self::Cash,
+        Self::Deposits,
         Self::SisSettled,
         Self::RefundsPayable,
+        Self::TaxPayable,
         Self::Revenue,
+        Self::CopyRevenue,
         Self::Waivers,
         Self::Credits,
+        Self::WriteOffs,
+        Self::CashOverShort,
     ];
 
     /// Its name in the database.
@@ -51,6 +67,11 @@ impl LedgerAccount {
             Self::Credits => "credits",
             Self::SisSettled => "sis_settled",
             Self::RefundsPayable => "refunds_payable",
+            Self::TaxPayable => "tax_payable",
+            Self::WriteOffs => "write_offs",
+            Self::Deposits => "deposits",
+            Self::CashOverShort => "cash_over_short",
+            Self::CopyRevenue => "copy_revenue",
         }
     }
 }
@@ -87,11 +108,15 @@ pub struct Transaction {
     /// Its id.
     pub id: Uuid,
     /// The charge it is about.
-    pub account_id: Uuid,
+    pub account_id: Option<Uuid>,
+    /// What it is about where that is no charge.
+    pub subject_id: Option<Uuid>,
     /// Its lines.
     pub lines: Vec<Line>,
     /// When it was booked.
     pub booked_at: Timestamp,
     /// The transaction that it takes back.
     pub reverses: Option<Uuid>,
+    /// The first day of the closed month that it adjusts; given when booked.
+    pub adjusts_month: Option<Date>,
 }

@@ -100,6 +100,8 @@ pub(crate) struct Ready {
     pub(crate) library_code: Option<String>,
     pub(crate) noticed_on: Option<jiff_sqlx::Date>,
     pub(crate) is_held: bool,
+    pub(crate) is_suspended: bool,
+    pub(crate) ages_from: jiff_sqlx::Timestamp,
 }
 
 /// Accounts of which something may be posted, by their date: charges of
@@ -115,7 +117,7 @@ pub(crate) async fn list_postable(
         "select a.id, a.charged_at from account a left join student_link l on l.patron_id = a.patron_id
          where a.remaining <> a.at_sis
            and (a.remaining < a.at_sis
-                or (l.student_id is not null and a.charged_at <= $1
+                or (l.student_id is not null and a.ages_from <= $1 and not a.is_suspended
                     and not exists (select from posting_hold h where h.account_id = a.id)))
            and not exists (
                select from posting p where p.account_id = a.id
@@ -157,7 +159,7 @@ pub(crate) async fn list_ready(
     Ok(sqlx::query_as!(
         Ready,
         r#"select a.id as account_id, a.reference, a.kind as "kind: FeeFineKind", a.source_id, a.institution_code,
-                  a.charged_at,
+                  a.charged_at, a.ages_from, a.is_suspended as "is_suspended!",
                   a.remaining - a.at_sis as "owed_here!", a.currency, l.student_id as "student_id?",
                   (select count(*) from posting p where p.account_id = a.id) as "posting_count!",
                   original.id as "original_id?", original.student_id as "original_student_id?",

@@ -6,13 +6,17 @@ use carrel_billing::Settings;
 use carrel_ids::new_id;
 use carrel_proto::billing::v1 as pb;
 use carrel_proto::billing::v1::account_service_client::AccountServiceClient;
+use carrel_proto::billing::v1::billing_rules_service_client::BillingRulesServiceClient;
+use carrel_proto::billing::v1::dispute_service_client::DisputeServiceClient;
 use carrel_proto::billing::v1::fee_fine_service_client::FeeFineServiceClient;
 use carrel_proto::billing::v1::journal_service_client::JournalServiceClient;
+use carrel_proto::billing::v1::payment_service_client::PaymentServiceClient;
 use carrel_proto::billing::v1::posting_batch_service_client::PostingBatchServiceClient;
 use carrel_proto::billing::v1::posting_criterion::Criterion as WireCriterion;
 use carrel_proto::billing::v1::posting_policy_service_client::PostingPolicyServiceClient;
 use carrel_proto::billing::v1::posting_route_service_client::PostingRouteServiceClient;
 use carrel_proto::billing::v1::posting_service_client::PostingServiceClient;
+use carrel_proto::billing::v1::write_off_service_client::WriteOffServiceClient;
 use carrel_proto::events::v1::SubscribeRequest;
 use carrel_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
 use carrel_proto::r#type::v1 as wire_type;
@@ -413,12 +417,166 @@ async fn the_desk_charges_and_takes_payments_with_everything_else_down() {
         (Some(usd(0).into()), 3)
     );
     let trial = JournalServiceClient::new(service.desk())
-        .get_trial_balance(pb::GetTrialBalanceRequest {})
+        .get_trial_balance(pb::GetTrialBalanceRequest::default())
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(trial.lines.len(), 8);
+    assert_eq!(trial.lines.len(), 13);
     assert_eq!(trial.sum, Some(usd(0).into()));
+    service.running.stop().await;
+}
+
+#[tokio::test]
+async fn the_desk_refunds_disputes_and_closes_over_the_wire() {
+    let service = Service::start().await;
+    let charge = set_up(&service).await;
+    let mut accounts = AccountServiceClient::new(service.desk());
+    let made = accounts.create_account(charge.clone()).await.unwrap();
+    let account = made.into_inner().account.unwrap();
+    let mut payments = PaymentServiceClient::new(service.desk());
+    let pay = pb::PayAccountsRequest {
+        patron_id: charge.patron_id.clone(),
+        amount: Some(usd(400).into()),
+        tender: pb::Tender::Cash.into(),
+        tendered: Some(usd(500).into()),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let in_a_drawer = pb::PayAccountsRequest {
+        drawer_session_id: new_id().to_string(),
+        request_id: request_id(),
+        ..pay.clone()
+    };
+    assert_eq!(
+        refusal(payments.pay_accounts(in_a_drawer).await),
+        (Code::FailedPrecondition, "DRAWER_SESSION_NOT_OPEN".into())
+    );
+    let crowded = pb::PayAccountsRequest {
+        parts: vec![pb::PaymentPart::default(); 101],
+        request_id: request_id(),
+        ..pay.clone()
+    };
+    let refused = payments.pay_accounts(crowded).await;
+    assert_eq!(refusal(refused).1, "LIST_TOO_LONG");
+    let paid = payments.pay_accounts(pay).await.unwrap().into_inner();
+    let payment = paid.payment.unwrap();
+    assert_eq!(payment.change, Some(usd(100).into()));
+    assert!(paid.receipt_text.contains(&payment.receipt_number));
+    let get = pb::GetPaymentRequest {
+        id: payment.id.clone(),
+        with_pdf: true,
+    };
+    let read = payments.get_payment(get).await.unwrap().into_inner();
+    assert!(read.receipt_pdf.starts_with(b"%PDF-1.4"));
+    assert_eq!(read.payment.as_ref(), Some(&payment));
+    let refund = pb::RefundPaymentRequest {
+        id: payment.id.clone(),
+        account_id: account.id.clone(),
+        amount: Some(usd(100).into()),
+        comment: "paid too much".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let refunded = payments.refund_payment(refund.clone()).await.unwrap();
+    assert_eq!(
+        payments.refund_payment(refund).await.unwrap().into_inner(),
+        refunded.into_inner()
+    );
+    let return_cheque = pb::ReturnChequeRequest {
+        id: payment.id.clone(),
+        comment: "not a cheque".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let refused = payments.return_cheque(return_cheque).await;
+    assert_eq!(refusal(refused).1, "NOT_A_CHEQUE");
+    let list = pb::ListPaymentsRequest {
+        patron_id: charge.patron_id.clone(),
+        ..Default::default()
+    };
+    let listed = payments.list_payments(list).await.unwrap().into_inner();
+    assert_eq!(listed.payments.len(), 1);
+
+    let mut disputes = DisputeServiceClient::new(service.desk());
+    let open = pb::OpenDisputeRequest {
+        account_id: account.id.clone(),
+        reason: "never had it".into(),
+        request_id: request_id(),
+    };
+    let opened = disputes.open_dispute(open).await.unwrap().into_inner();
+    assert!(opened.account.unwrap().is_disputed);
+    let decide = pb::DecideDisputeRequest {
+        id: opened.dispute.unwrap().id,
+        outcome: pb::DisputeOutcome::Upheld.into(),
+        comment: "right".into(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let refused = disputes.decide_dispute(decide.clone()).await;
+    assert_eq!(refusal(refused).1, "DECIDED_BY_THE_SAME_PERSON");
+    let mut head = DisputeServiceClient::new(service.channel("head", "*"));
+    let decided = head.decide_dispute(decide).await.unwrap().into_inner();
+    let cancelled = decided.account.unwrap();
+    assert_eq!(
+        (cancelled.payment_status(), cancelled.owed_back),
+        (pb::PaymentStatus::CancelledAsError, Some(usd(300).into()))
+    );
+    let only_open = pb::ListDisputesRequest {
+        only_open: true,
+        ..Default::default()
+    };
+    let listed = disputes.list_disputes(only_open).await.unwrap();
+    assert_eq!(listed.into_inner().disputes, []);
+
+    let mut write_offs = WriteOffServiceClient::new(service.desk());
+    let write_off = pb::RequestWriteOffRequest {
+        account_id: account.id.clone(),
+        amount: Some(usd(1).into()),
+        reason: "moved away".into(),
+        request_id: request_id(),
+    };
+    let refused = write_offs.request_write_off(write_off).await;
+    assert_eq!(refusal(refused).1, "ACCOUNT_CLOSED");
+
+    let mut journal = JournalServiceClient::new(service.desk());
+    let statement = pb::GetPatronStatementRequest {
+        patron_id: charge.patron_id.clone(),
+        page_size: 2,
+        ..Default::default()
+    };
+    let first = journal.get_patron_statement(statement.clone()).await;
+    let first = first.unwrap().into_inner();
+    let rest = pb::GetPatronStatementRequest {
+        page_token: first.next_page_token,
+        ..statement
+    };
+    let rest = journal.get_patron_statement(rest).await.unwrap();
+    let lines = [first.lines, rest.into_inner().lines].concat();
+    let kinds: Vec<_> = lines.iter().map(|line| line.kind()).collect();
+    use pb::AccountActionKind::{Cancel, Charge, Pay};
+    assert_eq!(kinds, [Charge, Pay, Cancel]);
+    assert_eq!(first.closing, Some(usd(0).into()));
+    let proof = journal.verify_journal(pb::VerifyJournalRequest {}).await;
+    assert_eq!(proof.unwrap().into_inner().disagreements, []);
+    let close = pb::CloseMonthRequest {
+        month: date(2999, 1, 1),
+        request_id: request_id(),
+    };
+    let refused = journal.close_month(close).await;
+    assert_eq!(refusal(refused).1, "MONTH_NOT_OVER");
+    let mut rules = BillingRulesServiceClient::new(service.desk());
+    let read = rules.get_billing_rules(pb::GetBillingRulesRequest {}).await;
+    let mut wanted = read.unwrap().into_inner().billing_rules.unwrap();
+    wanted.etag = "0".into();
+    let update = pb::UpdateBillingRulesRequest {
+        billing_rules: Some(wanted),
+        request_id: request_id(),
+    };
+    let refused = rules.update_billing_rules(update).await;
+    assert_eq!(
+        refusal(refused),
+        (Code::Aborted, "ETAG_MISMATCH".to_owned())
+    );
     service.running.stop().await;
 }
 

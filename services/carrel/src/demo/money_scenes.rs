@@ -376,7 +376,7 @@ impl Day<'_> {
         let trial = self
             .clients
             .journal
-            .get_trial_balance(billing::GetTrialBalanceRequest {})
+            .get_trial_balance(billing::GetTrialBalanceRequest::default())
             .await;
         let trial = trial.map_err(|status| explain(&status))?.into_inner();
         Ok(Verdict {

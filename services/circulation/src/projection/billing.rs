@@ -147,7 +147,11 @@ impl StateProjection for BillingProjection {
 }
 
 fn balance_row(balance: &Balance) -> Result<BalanceRow, ApplyError> {
-    let outstanding = present("balance.outstanding", &balance.outstanding)?;
+    // What counts towards blocks; an older billing does not tell it apart.
+    let outstanding = match &balance.counted {
+        Some(counted) => counted,
+        None => present("balance.outstanding", &balance.outstanding)?,
+    };
     Ok(BalanceRow {
         patron_id: id("balance.patron_id", &balance.patron_id)?,
         outstanding: Money::try_from(outstanding).map_err(|_| poison("balance.outstanding"))?,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::account::correction::{CancelReason, SuspendedFor};
 use carrel_money::{Currency, Decimal};
 use proptest::prelude::*;
 
@@ -11,12 +12,17 @@ fn usd(cents: i64) -> Money {
 }
 
 fn charged(cents: i64) -> (Account, Step) {
+    taxed(cents, 0)
+}
+
+fn taxed(cents: i64, tax_cents: i64) -> (Account, Step) {
     let charge = Charge {
         patron_id: Uuid::nil(),
         fee_fine_owner_id: Uuid::nil(),
         fee_fine_type_id: Uuid::nil(),
         kind: FeeFineKind::LostItemFee,
         amount: usd(cents),
+        tax: usd(tax_cents),
         source_id: None,
         loan_id: None,
         institution_code: None,
@@ -139,6 +145,13 @@ enum Doing {
     /// Posts what is owed here, as the procedure does.
     Transfer,
     Settle(i64),
+    Refund(i64),
+    CreditByHand(i64),
+    Cancel,
+    WriteOff(i64),
+    /// Takes back what was waived or written off, or paid.
+    TakeBack(ActionKind, i64),
+    Suspend(SuspendedFor, bool),
 }
 
 fn doing() -> impl Strategy<Value = Doing> {
@@ -148,6 +161,15 @@ fn doing() -> impl Strategy<Value = Doing> {
         Just(Doing::Credit),
         Just(Doing::Transfer),
         (0i64..1_200).prop_map(Doing::Settle),
+        (-10i64..1_200).prop_map(Doing::Refund),
+        (-10i64..1_200).prop_map(Doing::CreditByHand),
+        Just(Doing::Cancel),
+        (-10i64..1_200).prop_map(Doing::WriteOff),
+        (1i64..600).prop_map(|cents| Doing::TakeBack(ActionKind::Waive, cents)),
+        (1i64..600).prop_map(|cents| Doing::TakeBack(ActionKind::WriteOff, cents)),
+        (1i64..600).prop_map(|cents| Doing::TakeBack(ActionKind::ReturnCheque, cents)),
+        any::<bool>().prop_map(|is| Doing::Suspend(SuspendedFor::Dispute, is)),
+        any::<bool>().prop_map(|is| Doing::Suspend(SuspendedFor::Claim, is)),
     ]
 }
 
@@ -156,10 +178,11 @@ proptest! {
     /// journal disagree with the row.
     #[test]
     fn the_journal_always_agrees_with_the_account(cents in 1i64..1_000, doings in prop::collection::vec(doing(), 0..20)) {
-        let (mut account, charge) = charged(cents);
+        let (mut account, charge) = taxed(cents, cents / 11);
         let mut ledger: HashMap<LedgerAccount, Decimal> = HashMap::new();
         let mut owed = Decimal::ZERO;
         let mut steps = vec![charge];
+        let mut suspended = Decimal::ZERO;
         for doing in doings {
             let before = account.clone();
             let step = match doing {
@@ -171,7 +194,25 @@ proptest! {
                     if owed_here.is_zero() { None } else { Some(account.transfer(owed_here).unwrap()) }
                 }
                 Doing::Settle(cents) => account.settle(usd(cents)).unwrap(),
+                Doing::Refund(cents) => account.refund(usd(cents)).ok(),
+                Doing::CreditByHand(cents) => account.credit_by_hand(usd(cents)).ok(),
+                Doing::Cancel => account.cancel(CancelReason::Error).ok(),
+                Doing::WriteOff(cents) => account.write_off(usd(cents)).ok(),
+                Doing::TakeBack(ActionKind::ReturnCheque, cents) => {
+                    account.unpay(ActionKind::ReturnCheque, usd(cents)).ok()
+                }
+                Doing::TakeBack(kind, cents) => account.take_back(kind, usd(cents)).ok(),
+                Doing::Suspend(what_for, is_suspended) => {
+                    suspended += account
+                        .suspend(what_for, is_suspended, Timestamp::UNIX_EPOCH)
+                        .unwrap()
+                        .amount();
+                    continue;
+                }
             };
+            if let Some(step) = &step && account.suspension.is_suspended() {
+                suspended += step.owed_change.amount();
+            }
             match step {
                 Some(step) => steps.push(step),
                 None => prop_assert_eq!(&account, &before, "a step that is refused changes nothing"),
@@ -187,7 +228,13 @@ proptest! {
             }
         }
         let booked = |account| ledger.get(&account).copied().unwrap_or_default();
-        let parts = [account.remaining, account.paid, account.waived, account.credited, account.settled];
+        let parts = [
+            account.remaining, account.paid, account.waived, account.credited, account.settled, account.written_off,
+            account.cancelled,
+        ];
+        prop_assert!(!account.owed_back.is_negative());
+        let counts = if account.suspension.is_suspended() { account.remaining.amount() } else { Decimal::ZERO };
+        prop_assert_eq!(suspended, counts);
         prop_assert!(parts.iter().all(|part| !part.is_negative()));
         prop_assert_eq!(parts.iter().map(|part| part.amount()).sum::<Decimal>(), account.amount.amount());
         prop_assert!(!account.at_sis.is_negative());
@@ -201,6 +248,12 @@ proptest! {
         prop_assert_eq!(booked(LedgerAccount::SisSettled), account.settled.amount());
         prop_assert_eq!(booked(LedgerAccount::Waivers), account.waived.amount());
         prop_assert_eq!(booked(LedgerAccount::Credits), account.credited.amount());
+        prop_assert_eq!(booked(LedgerAccount::WriteOffs), account.written_off.amount());
+        prop_assert_eq!(-booked(LedgerAccount::RefundsPayable), account.owed_back.amount());
+        prop_assert_eq!(
+            account.amount.amount() + booked(LedgerAccount::Revenue) + booked(LedgerAccount::TaxPayable),
+            account.cancelled.amount()
+        );
         prop_assert_eq!(
             booked(LedgerAccount::Cash) + booked(LedgerAccount::RefundsPayable),
             account.paid.amount()

@@ -171,18 +171,21 @@ pub(super) fn held_because(
         return None;
     }
     let now = billing.clock.now();
-    let charged_at = ready.charged_at.to_jiff();
+    let ages_from = ready.ages_from.to_jiff();
     if ready.student_id.is_none() {
         return Some("the patron has no student account");
     }
     if ready.is_held {
         return Some("it was returned to the library");
     }
-    if charged_at > now - billing.posting_after {
+    if ready.is_suspended {
+        return Some("it is disputed, or the item is claimed returned");
+    }
+    if ages_from > now - billing.posting_after {
         return Some("it is not old enough");
     }
     let candidate = Candidate {
-        charged_at,
+        ages_from,
         owed_here,
         kind: ready.kind,
         fee_fine_type_id: ready.fee_fine_type_id,

@@ -41,8 +41,9 @@ pub enum Criterion {
 /// A charge that may be posted.
 #[derive(Debug, Clone)]
 pub struct Candidate<'a> {
-    /// When it was charged.
-    pub charged_at: Timestamp,
+    /// From when its age counts: when it was charged, later by as long as it
+    /// was disputed or claimed returned.
+    pub ages_from: Timestamp,
     /// What the student account does not bear of it.
     pub owed_here: Money,
     /// Its kind.
@@ -125,7 +126,7 @@ impl Criterion {
             Self::Any(criteria) => criteria.iter().any(|one| one.is_met(candidate, now)),
             Self::Not(criterion) => !criterion.is_met(candidate, now),
             Self::MinimumAgeDays(days) => {
-                let age = now.duration_since(candidate.charged_at);
+                let age = now.duration_since(candidate.ages_from);
                 age >= SignedDuration::from_hours(24 * i64::from(*days))
             }
             Self::MinimumAmount(least) => {
@@ -187,7 +188,7 @@ mod tests {
     fn candidate(cents: i64, days: i64) -> (Candidate<'static>, Timestamp) {
         let now: Timestamp = "2026-03-20T12:00:00Z".parse().unwrap();
         let candidate = Candidate {
-            charged_at: now - SignedDuration::from_hours(24 * days),
+            ages_from: now - SignedDuration::from_hours(24 * days),
             owed_here: usd(cents),
             kind: FeeFineKind::OverdueFine,
             fee_fine_type_id: Uuid::from_u128(1),
