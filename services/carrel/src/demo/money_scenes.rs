@@ -461,6 +461,16 @@ fn payment_status(status: billing::PaymentStatus) -> &'static str {
         PaymentStatus::TransferredFully => "Transferred fully",
         PaymentStatus::CreditedFully => "Credited fully",
         PaymentStatus::CancelledItemReturned => "Cancelled item returned",
+        PaymentStatus::TransferredPartially => "Transferred partially",
+        PaymentStatus::RefundedPartially => "Refunded partially",
+        PaymentStatus::RefundedFully => "Refunded fully",
+        PaymentStatus::CreditedPartially => "Credited partially",
+        PaymentStatus::CancelledItemRenewed => "Cancelled item renewed",
+        PaymentStatus::CancelledItemDeclaredLost => "Cancelled item declared lost",
+        PaymentStatus::CancelledAsError => "Cancelled as error",
+        PaymentStatus::SuspendedClaimReturned => "Suspended claim returned",
+        PaymentStatus::WrittenOffPartially => "Written off partially",
+        PaymentStatus::WrittenOffFully => "Written off fully",
         PaymentStatus::Unspecified => "-",
     }
 }
