@@ -483,6 +483,8 @@ impl Desk {
         let balance = Balance {
             patron_id: patron.patron_id.clone(),
             outstanding: Some(usd(cents)),
+            // Billing counts what is not disputed.
+            counted: Some(usd(cents)),
             revision: self.next_revision(),
         };
         self.hear(
