@@ -33,6 +33,21 @@ pub enum Error {
     /// A block blocks something for some time.
     #[error("the block would block nothing: {0}")]
     BlocksNothing(&'static str),
+    /// There is no such proxy.
+    #[error("there is no such proxy")]
+    ProxyNotFound,
+    /// Nobody borrows for themselves as somebody else.
+    #[error("a patron needs no proxy to borrow for themselves; name another patron")]
+    ProxyOfSelf,
+    /// A proxy holds for some time.
+    #[error("its last day is over; name a later one")]
+    ProxyExpired,
+    /// One patron is another's proxy once.
+    #[error("this patron may already borrow for the sponsor; end that first to change it")]
+    ProxyAlreadyExists,
+    /// A sponsor has so many proxies and no more.
+    #[error("50 patrons may borrow for this sponsor already; end one of them first")]
+    TooManyProxies,
     /// Nobody acts on their own account.
     #[error("nobody changes or blocks their own account; ask a colleague")]
     OwnAccount,
@@ -119,6 +134,15 @@ impl Error {
                 Refusal::new(Code::AlreadyExists, "PATRON_GROUP_CODE_TAKEN", text)
             }
             Self::BlocksNothing(_) => Refusal::field("manual_block", "BLOCK_BLOCKS_NOTHING", text),
+            Self::ProxyNotFound => Refusal::new(Code::NotFound, "PROXY_NOT_FOUND", text),
+            Self::ProxyOfSelf => Refusal::field("proxy.proxy_patron_id", "PROXY_OF_SELF", text),
+            Self::ProxyExpired => Refusal::field("proxy.expiration_date", "PROXY_EXPIRED", text),
+            Self::ProxyAlreadyExists => {
+                Refusal::new(Code::AlreadyExists, "PROXY_ALREADY_EXISTS", text)
+            }
+            Self::TooManyProxies => {
+                Refusal::new(Code::FailedPrecondition, "TOO_MANY_PROXIES", text)
+            }
             Self::NotOwnAccount => Refusal::new(Code::PermissionDenied, "NOT_OWN_ACCOUNT", text),
             Self::OwnAccount => Refusal::new(Code::PermissionDenied, "OWN_ACCOUNT", text),
             Self::EtagMismatch => Refusal::new(Code::Aborted, "ETAG_MISMATCH", text),
@@ -167,7 +191,10 @@ impl From<sqlx::Error> for Error {
             Some("patron_external_id_key") => Self::ExternalIdTaken,
             Some("patron_group_exists") => Self::GroupUnknown,
             Some("patron_group_code_key") => Self::GroupCodeTaken,
-            Some("manual_block_patron_exists") => Self::PatronNotFound,
+            Some("manual_block_patron_exists" | "proxy_sponsor_exists" | "proxy_patron_exists") => {
+                Self::PatronNotFound
+            }
+            Some("proxy_open_key") => Self::ProxyAlreadyExists,
             _ => Self::Database(error),
         }
     }

@@ -9,6 +9,7 @@
 //! - [`patron`]: accounts, their search by name, what others may know of them;
 //! - [`group`]: groups of patrons with the same privileges;
 //! - [`block`]: blocks that a person set;
+//! - [`proxy`]: who may borrow for whom;
 //! - [`roster`]: loads from the student-information system;
 //! - `access_log`: who was told what about whom;
 //! - [`social_security_number`]: what is never taken;
@@ -20,6 +21,7 @@ mod error;
 pub mod group;
 mod grpc;
 pub mod patron;
+pub mod proxy;
 pub mod roster;
 pub mod social_security_number;
 

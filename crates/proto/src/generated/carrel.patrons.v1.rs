@@ -1029,6 +1029,9 @@ pub struct GetPatronStandingResponse {
     /// The blocks in force or to come.
     #[prost(message, repeated, tag = "2")]
     pub blocks: ::prost::alloc::vec::Vec<BlockStanding>,
+    /// Who may or might borrow for this patron, ended ones too.
+    #[prost(message, repeated, tag = "3")]
+    pub proxies: ::prost::alloc::vec::Vec<ProxyStanding>,
 }
 impl ::prost::Name for GetPatronStandingResponse {
     const NAME: &'static str = "GetPatronStandingResponse";
@@ -1076,6 +1079,9 @@ pub struct ListPatronStandingsResponse {
     /// For the next page; empty on the last.
     #[prost(string, tag = "4")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// All proxies of the same patrons as sponsors, ended ones too.
+    #[prost(message, repeated, tag = "5")]
+    pub proxies: ::prost::alloc::vec::Vec<ProxyStanding>,
 }
 impl ::prost::Name for ListPatronStandingsResponse {
     const NAME: &'static str = "ListPatronStandingsResponse";
@@ -1085,6 +1091,38 @@ impl ::prost::Name for ListPatronStandingsResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/carrel.patrons.v1.ListPatronStandingsResponse".into()
+    }
+}
+/// What other services may know of a proxy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProxyStanding {
+    /// The proxy's id.
+    #[prost(string, tag = "1")]
+    pub proxy_id: ::prost::alloc::string::String,
+    /// For whom: whose loans they are.
+    #[prost(string, tag = "2")]
+    pub sponsor_patron_id: ::prost::alloc::string::String,
+    /// Who may borrow.
+    #[prost(string, tag = "3")]
+    pub proxy_patron_id: ::prost::alloc::string::String,
+    /// The last day on which they may; unset: until it is ended.
+    #[prost(message, optional, tag = "4")]
+    pub expiration_date: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// Whether it was ended.
+    #[prost(bool, tag = "5")]
+    pub ended: bool,
+    /// Rises with each change.
+    #[prost(int64, tag = "6")]
+    pub revision: i64,
+}
+impl ::prost::Name for ProxyStanding {
+    const NAME: &'static str = "ProxyStanding";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.ProxyStanding".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.ProxyStanding".into()
     }
 }
 /// What other services may know of a manual block.
@@ -2128,6 +2166,23 @@ impl ::prost::Name for StudentLinkChanged {
         "/carrel.patrons.v1.StudentLinkChanged".into()
     }
 }
+/// A proxy was entered or ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProxyChanged {
+    /// The proxy as it is now.
+    #[prost(message, optional, tag = "1")]
+    pub proxy: ::core::option::Option<ProxyStanding>,
+}
+impl ::prost::Name for ProxyChanged {
+    const NAME: &'static str = "ProxyChanged";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.ProxyChanged".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.ProxyChanged".into()
+    }
+}
 /// A manual block was set or lifted.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ManualBlockChanged {
@@ -2630,6 +2685,630 @@ pub mod patron_group_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "carrel.patrons.v1.PatronGroupService";
     impl<T> tonic::server::NamedService for PatronGroupServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// That one patron may borrow for another.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Proxy {
+    /// Its id, a UUIDv7; given by the service.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// For whom: whose loans they are.
+    #[prost(string, tag = "2")]
+    pub sponsor_patron_id: ::prost::alloc::string::String,
+    /// Who may borrow.
+    #[prost(string, tag = "3")]
+    pub proxy_patron_id: ::prost::alloc::string::String,
+    /// The last day on which they may; unset: until it is ended.
+    #[prost(message, optional, tag = "4")]
+    pub expiration_date: ::core::option::Option<super::super::r#type::v1::Date>,
+    /// When it was entered; given by the service.
+    #[prost(message, optional, tag = "5")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who entered it: the token's subject; given by the service.
+    #[prost(string, tag = "6")]
+    pub created_by: ::prost::alloc::string::String,
+    /// When it was ended; unset while it holds; given by the service.
+    #[prost(message, optional, tag = "7")]
+    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for Proxy {
+    const NAME: &'static str = "Proxy";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.Proxy".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.Proxy".into()
+    }
+}
+/// A proxy to enter.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateProxyRequest {
+    /// The proxy; what the service gives is ignored.
+    #[prost(message, optional, tag = "1")]
+    pub proxy: ::core::option::Option<Proxy>,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CreateProxyRequest {
+    const NAME: &'static str = "CreateProxyRequest";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.CreateProxyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.CreateProxyRequest".into()
+    }
+}
+/// The proxy as entered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateProxyResponse {
+    /// The proxy.
+    #[prost(message, optional, tag = "1")]
+    pub proxy: ::core::option::Option<Proxy>,
+}
+impl ::prost::Name for CreateProxyResponse {
+    const NAME: &'static str = "CreateProxyResponse";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.CreateProxyResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.CreateProxyResponse".into()
+    }
+}
+/// Whose proxies.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListProxiesRequest {
+    /// The patron's id, sponsor or proxy.
+    #[prost(string, tag = "1")]
+    pub patron_id: ::prost::alloc::string::String,
+    /// Whether ended and expired ones are wanted too. One counts as expired when
+    /// its last day is over in every time zone.
+    #[prost(bool, tag = "2")]
+    pub include_ended: bool,
+    /// How many at the most, 1 to 1,000; 0 means 50.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// From the previous answer, with the same other fields.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListProxiesRequest {
+    const NAME: &'static str = "ListProxiesRequest";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.ListProxiesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.ListProxiesRequest".into()
+    }
+}
+/// A page of proxies.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListProxiesResponse {
+    /// The proxies.
+    #[prost(message, repeated, tag = "1")]
+    pub proxies: ::prost::alloc::vec::Vec<Proxy>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListProxiesResponse {
+    const NAME: &'static str = "ListProxiesResponse";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.ListProxiesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.ListProxiesResponse".into()
+    }
+}
+/// Names a proxy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndProxyRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// A UUID for this change; the same id again gets the first answer.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for EndProxyRequest {
+    const NAME: &'static str = "EndProxyRequest";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.EndProxyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.EndProxyRequest".into()
+    }
+}
+/// The proxy as ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndProxyResponse {
+    /// The proxy.
+    #[prost(message, optional, tag = "1")]
+    pub proxy: ::core::option::Option<Proxy>,
+}
+impl ::prost::Name for EndProxyResponse {
+    const NAME: &'static str = "EndProxyResponse";
+    const PACKAGE: &'static str = "carrel.patrons.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "carrel.patrons.v1.EndProxyResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/carrel.patrons.v1.EndProxyResponse".into()
+    }
+}
+/// Generated client implementations.
+pub mod proxy_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Who may borrow for whom: an assistant for a teacher, a friend for somebody
+    /// who can't come. The loan is the sponsor's, with everything that follows.
+    #[derive(Debug, Clone)]
+    pub struct ProxyServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ProxyServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ProxyServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ProxyServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lets a patron borrow for another. Errors: PATRON_NOT_FOUND, PROXY_OF_SELF
+        /// (INVALID_ARGUMENT), PROXY_EXPIRED (INVALID_ARGUMENT) where its last day is
+        /// over, PROXY_ALREADY_EXISTS (ALREADY_EXISTS) where the patron may already,
+        /// TOO_MANY_PROXIES (FAILED_PRECONDITION) beyond 50 for one sponsor,
+        /// OWN_ACCOUNT (PERMISSION_DENIED) where the token's subject is "patron:" and
+        /// the id of either.
+        pub async fn create_proxy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateProxyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateProxyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.patrons.v1.ProxyService/CreateProxy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.patrons.v1.ProxyService", "CreateProxy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the proxies of a patron, newest first: those who may borrow for them
+        /// and those for whom they may borrow. Errors: PATRON_NOT_FOUND.
+        pub async fn list_proxies(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListProxiesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProxiesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.patrons.v1.ProxyService/ListProxies",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("carrel.patrons.v1.ProxyService", "ListProxies"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends it at once. Ending one that has ended changes nothing. Errors:
+        /// PROXY_NOT_FOUND, OWN_ACCOUNT (PERMISSION_DENIED).
+        pub async fn end_proxy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndProxyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndProxyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/carrel.patrons.v1.ProxyService/EndProxy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("carrel.patrons.v1.ProxyService", "EndProxy"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod proxy_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ProxyServiceServer.
+    #[async_trait]
+    pub trait ProxyService: std::marker::Send + std::marker::Sync + 'static {
+        /// Lets a patron borrow for another. Errors: PATRON_NOT_FOUND, PROXY_OF_SELF
+        /// (INVALID_ARGUMENT), PROXY_EXPIRED (INVALID_ARGUMENT) where its last day is
+        /// over, PROXY_ALREADY_EXISTS (ALREADY_EXISTS) where the patron may already,
+        /// TOO_MANY_PROXIES (FAILED_PRECONDITION) beyond 50 for one sponsor,
+        /// OWN_ACCOUNT (PERMISSION_DENIED) where the token's subject is "patron:" and
+        /// the id of either.
+        async fn create_proxy(
+            &self,
+            request: tonic::Request<super::CreateProxyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateProxyResponse>,
+            tonic::Status,
+        >;
+        /// Lists the proxies of a patron, newest first: those who may borrow for them
+        /// and those for whom they may borrow. Errors: PATRON_NOT_FOUND.
+        async fn list_proxies(
+            &self,
+            request: tonic::Request<super::ListProxiesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProxiesResponse>,
+            tonic::Status,
+        >;
+        /// Ends it at once. Ending one that has ended changes nothing. Errors:
+        /// PROXY_NOT_FOUND, OWN_ACCOUNT (PERMISSION_DENIED).
+        async fn end_proxy(
+            &self,
+            request: tonic::Request<super::EndProxyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndProxyResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Who may borrow for whom: an assistant for a teacher, a friend for somebody
+    /// who can't come. The loan is the sponsor's, with everything that follows.
+    #[derive(Debug)]
+    pub struct ProxyServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ProxyServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ProxyServiceServer<T>
+    where
+        T: ProxyService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/carrel.patrons.v1.ProxyService/CreateProxy" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateProxySvc<T: ProxyService>(pub Arc<T>);
+                    impl<
+                        T: ProxyService,
+                    > tonic::server::UnaryService<super::CreateProxyRequest>
+                    for CreateProxySvc<T> {
+                        type Response = super::CreateProxyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateProxyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProxyService>::create_proxy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateProxySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.patrons.v1.ProxyService/ListProxies" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListProxiesSvc<T: ProxyService>(pub Arc<T>);
+                    impl<
+                        T: ProxyService,
+                    > tonic::server::UnaryService<super::ListProxiesRequest>
+                    for ListProxiesSvc<T> {
+                        type Response = super::ListProxiesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListProxiesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProxyService>::list_proxies(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListProxiesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/carrel.patrons.v1.ProxyService/EndProxy" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndProxySvc<T: ProxyService>(pub Arc<T>);
+                    impl<
+                        T: ProxyService,
+                    > tonic::server::UnaryService<super::EndProxyRequest>
+                    for EndProxySvc<T> {
+                        type Response = super::EndProxyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndProxyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProxyService>::end_proxy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndProxySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ProxyServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "carrel.patrons.v1.ProxyService";
+    impl<T> tonic::server::NamedService for ProxyServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

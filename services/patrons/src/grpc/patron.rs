@@ -13,6 +13,7 @@ use crate::patron::{
     self, Account, Change, Fault, Field, Patron, Standing, StandingKey, Wanted, external_id,
     source, text,
 };
+use crate::proxy::Proxy;
 use crate::{Error, Patrons};
 
 /// The permission to read what billing may know.
@@ -232,10 +233,11 @@ impl PatronService for PatronRpcs {
         request: Request<wire::GetPatronStandingRequest>,
     ) -> Result<Response<wire::GetPatronStandingResponse>, Status> {
         let key = standing_key(request.into_inner().key)?;
-        let (standing, blocks) = patron::get_standing(&self.0, &key).await?;
+        let (standing, blocks, proxies) = patron::get_standing(&self.0, &key).await?;
         Ok(Response::new(wire::GetPatronStandingResponse {
             standing: Some(standing.to_standing()),
             blocks: blocks.iter().map(ManualBlock::to_standing).collect(),
+            proxies: proxies.iter().map(Proxy::to_standing).collect(),
         }))
     }
 
@@ -247,7 +249,8 @@ impl PatronService for PatronRpcs {
         let request = request.into_inner();
         let query = wire::ListPatronStandingsRequest::default();
         let page = page(request.page_size, &request.page_token, &query, 100, 1_000)?;
-        let (standings, blocks, next_page_token) = patron::list_standings(&self.0, &page).await?;
+        let (standings, blocks, proxies, next_page_token) =
+            patron::list_standings(&self.0, &page).await?;
         let student_links = if call.caller.may_everywhere(READ_STUDENT_LINKS) {
             standings.iter().map(Standing::to_student_link).collect()
         } else {
@@ -257,6 +260,7 @@ impl PatronService for PatronRpcs {
             standings: standings.iter().map(Standing::to_standing).collect(),
             student_links,
             blocks: blocks.iter().map(ManualBlock::to_standing).collect(),
+            proxies: proxies.iter().map(Proxy::to_standing).collect(),
             next_page_token,
         }))
     }

@@ -17,6 +17,7 @@ pub use name::username_key;
 pub use standing::{Standing, Told};
 
 use crate::block::{self, ManualBlock};
+use crate::proxy::{self, Proxy};
 use crate::{Error, Patrons, access_log, calling_patron, refuse_own_account};
 
 /// Adds a patron.
@@ -255,7 +256,7 @@ pub enum StandingKey {
 pub async fn get_standing(
     patrons: &Patrons,
     key: &StandingKey,
-) -> Result<(Standing, Vec<ManualBlock>), Error> {
+) -> Result<(Standing, Vec<ManualBlock>, Vec<Proxy>), Error> {
     let pool = patrons.database.pool();
     let found = match key {
         StandingKey::PatronId(id) => store::find_standing(pool, *id).await?,
@@ -264,18 +265,19 @@ pub async fn get_standing(
     let standing = found.ok_or(Error::PatronNotFound)?;
     let last_day_over = block::last_day_over_everywhere(patrons.clock.now());
     let blocks = block::store::current_of(pool, standing.patron_id, last_day_over).await?;
-    Ok((standing, blocks))
+    let proxies = proxy::store::all_of(pool, &[standing.patron_id]).await?;
+    Ok((standing, blocks, proxies))
 }
 
-/// A page of what other services may know, by patron id, with all blocks of
-/// the same patrons and the next page's token.
+/// A page of what other services may know, by patron id, with all blocks and
+/// proxies of the same patrons and the next page's token.
 ///
 /// # Errors
 /// The database's.
 pub async fn list_standings(
     patrons: &Patrons,
     page: &Page<Uuid>,
-) -> Result<(Vec<Standing>, Vec<ManualBlock>, String), Error> {
+) -> Result<(Vec<Standing>, Vec<ManualBlock>, Vec<Proxy>, String), Error> {
     let pool = patrons.database.pool();
     let after = page.after.unwrap_or(Uuid::nil());
     let mut standings = store::list_standings(pool, after, page.limit()).await?;
@@ -285,5 +287,6 @@ pub async fn list_standings(
         .map(|standing| standing.patron_id)
         .collect();
     let blocks = block::store::all_of(pool, &ids).await?;
-    Ok((standings, blocks, next))
+    let proxies = proxy::store::all_of(pool, &ids).await?;
+    Ok((standings, blocks, proxies, next))
 }

@@ -8,6 +8,7 @@ use carrel_proto::patrons::v1 as wire;
 use carrel_proto::patrons::v1::manual_block_service_client::ManualBlockServiceClient;
 use carrel_proto::patrons::v1::patron_group_service_client::PatronGroupServiceClient;
 use carrel_proto::patrons::v1::patron_service_client::PatronServiceClient;
+use carrel_proto::patrons::v1::proxy_service_client::ProxyServiceClient;
 use carrel_proto::patrons::v1::roster_service_client::RosterServiceClient;
 use carrel_runtime::{BarcodeKey, Grant, Running, TokenIssuer, read};
 use carrel_testkit::{TcpProxy, TestDatabase};
@@ -42,6 +43,7 @@ pub struct Caller {
     pub patrons: PatronServiceClient<Service>,
     pub groups: PatronGroupServiceClient<Service>,
     pub blocks: ManualBlockServiceClient<Service>,
+    pub proxies: ProxyServiceClient<Service>,
     pub rosters: RosterServiceClient<Service>,
 }
 
@@ -134,6 +136,7 @@ impl Desk {
             patrons: PatronServiceClient::new(service.clone()),
             groups: PatronGroupServiceClient::new(service.clone()),
             blocks: ManualBlockServiceClient::new(service.clone()),
+            proxies: ProxyServiceClient::new(service.clone()),
             rosters: RosterServiceClient::new(service),
         }
     }
@@ -249,6 +252,25 @@ impl Caller {
         };
         let answer = self.blocks.clone().create_manual_block(request).await?;
         Ok(answer.into_inner().manual_block.unwrap())
+    }
+
+    /// Lets one patron borrow for another.
+    pub async fn let_borrow(&self, proxy: wire::Proxy) -> Result<wire::Proxy, Status> {
+        let request = wire::CreateProxyRequest {
+            proxy: Some(proxy),
+            request_id: new_id(),
+        };
+        let answer = self.proxies.clone().create_proxy(request).await?;
+        Ok(answer.into_inner().proxy.unwrap())
+    }
+
+    pub async fn end_proxy(&self, id: &str) -> Result<wire::Proxy, Status> {
+        let request = wire::EndProxyRequest {
+            id: id.into(),
+            request_id: new_id(),
+        };
+        let answer = self.proxies.clone().end_proxy(request).await?;
+        Ok(answer.into_inner().proxy.unwrap())
     }
 
     pub async fn lift(&self, id: &str) -> Result<wire::ManualBlock, Status> {

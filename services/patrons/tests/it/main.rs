@@ -8,6 +8,7 @@ mod blocks;
 mod confidentiality;
 mod desk;
 mod groups;
+mod proxies;
 mod reading_history;
 mod refused_rosters;
 mod rosters;
