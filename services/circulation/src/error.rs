@@ -101,6 +101,12 @@ pub enum Error {
         /// Whether the patrons service could be asked.
         owner_reached: bool,
     },
+    /// No patron has the proxy's barcode, as far as circulation knows.
+    #[error("no patron has the proxy's barcode")]
+    ProxyNotFound {
+        /// Whether the patrons service could be asked.
+        owner_reached: bool,
+    },
     /// The patron of a loan is not known here; whoever meets it asks patrons.
     #[error("the loan's patron is not known here")]
     BorrowerNotFound(uuid::Uuid),
@@ -339,6 +345,9 @@ impl Error {
             }
             Self::PatronNotFound { owner_reached } => {
                 with_owner(missing("PATRON_NOT_FOUND"), "patrons", owner_reached)
+            }
+            Self::ProxyNotFound { owner_reached } => {
+                with_owner(missing("PROXY_NOT_FOUND"), "patrons", owner_reached)
             }
             Self::BorrowerNotFound(_) => missing("PATRON_NOT_FOUND"),
             Self::LoanNotFound => missing("LOAN_NOT_FOUND"),

@@ -2443,6 +2443,12 @@ pub struct CheckOutRequest {
     /// blocks and names it.
     #[prost(string, tag = "8")]
     pub accepted_agreement: ::prost::alloc::string::String,
+    /// Who stands at the desk for the patron, by their barcode; empty: the patron.
+    /// The loan is the patron's. Where the proxy may not, PROXY_NOT_ALLOWED,
+    /// PROXY_EXPIRED or PROXY_ACCOUNT_INACTIVE blocks beyond what staff may
+    /// override, PROXY_ACCOUNT_EXPIRED and PROXY_BLOCKED until they do.
+    #[prost(string, tag = "9")]
+    pub proxy_barcode: ::prost::alloc::string::String,
 }
 impl ::prost::Name for CheckOutRequest {
     const NAME: &'static str = "CheckOutRequest";
@@ -3268,8 +3274,8 @@ pub mod loan_service_client {
         /// Errors: CHECK_OUT_BLOCKED (FAILED_PRECONDITION) with a `Blocks` detail
         /// that lists every reason that stands and whether staff may override it;
         /// ITEM_ALREADY_ON_LOAN, CIRCULATION_RULES_MISSING (FAILED_PRECONDITION);
-        /// ITEM_NOT_FOUND, PATRON_NOT_FOUND, SERVICE_POINT_NOT_FOUND (NOT_FOUND), the
-        /// first two with the metadata owner = "unreachable" where catalog or patrons
+        /// ITEM_NOT_FOUND, PATRON_NOT_FOUND, PROXY_NOT_FOUND, SERVICE_POINT_NOT_FOUND
+        /// (NOT_FOUND), the first three with the metadata owner = "unreachable" where catalog or patrons
         /// could not be asked for what is not known here; OVERRIDE_DENIED,
         /// BACKDATING_DENIED, OWN_ACCOUNT (PERMISSION_DENIED);
         /// OVERRIDE_COMMENT_MISSING, OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO,
@@ -3489,8 +3495,8 @@ pub mod loan_service_server {
         /// Errors: CHECK_OUT_BLOCKED (FAILED_PRECONDITION) with a `Blocks` detail
         /// that lists every reason that stands and whether staff may override it;
         /// ITEM_ALREADY_ON_LOAN, CIRCULATION_RULES_MISSING (FAILED_PRECONDITION);
-        /// ITEM_NOT_FOUND, PATRON_NOT_FOUND, SERVICE_POINT_NOT_FOUND (NOT_FOUND), the
-        /// first two with the metadata owner = "unreachable" where catalog or patrons
+        /// ITEM_NOT_FOUND, PATRON_NOT_FOUND, PROXY_NOT_FOUND, SERVICE_POINT_NOT_FOUND
+        /// (NOT_FOUND), the first three with the metadata owner = "unreachable" where catalog or patrons
         /// could not be asked for what is not known here; OVERRIDE_DENIED,
         /// BACKDATING_DENIED, OWN_ACCOUNT (PERMISSION_DENIED);
         /// OVERRIDE_COMMENT_MISSING, OCCURRED_IN_FUTURE, OCCURRED_TOO_LONG_AGO,
@@ -6947,6 +6953,9 @@ pub struct CheckOutBatchRequest {
     /// a policy needs one.
     #[prost(string, tag = "6")]
     pub accepted_agreement: ::prost::alloc::string::String,
+    /// Who stands at the desk for the patron, by their barcode; empty: the patron.
+    #[prost(string, tag = "7")]
+    pub proxy_barcode: ::prost::alloc::string::String,
 }
 impl ::prost::Name for CheckOutBatchRequest {
     const NAME: &'static str = "CheckOutBatchRequest";
@@ -7027,6 +7036,9 @@ pub struct OfflineCheckOut {
     /// a policy needs one.
     #[prost(string, tag = "3")]
     pub accepted_agreement: ::prost::alloc::string::String,
+    /// Who stood at the desk for the patron, by their barcode; empty: the patron.
+    #[prost(string, tag = "4")]
+    pub proxy_barcode: ::prost::alloc::string::String,
 }
 impl ::prost::Name for OfflineCheckOut {
     const NAME: &'static str = "OfflineCheckOut";

@@ -49,6 +49,7 @@ impl LoanService for LoanRpcs {
                 80,
             )?
             .to_owned(),
+            proxy_barcode: proxy_barcode("proxy_barcode", &request.proxy_barcode)?,
         };
         let lent = loan::check_out(&self.0, &call, &key, asked).await?;
         Ok(Response::new(CheckOutResponse {
@@ -225,6 +226,14 @@ fn found_by_library(resolution: i32) -> Result<bool, Refusal> {
     match ClaimedReturnedResolution::try_from(resolution) {
         Ok(resolution) => Ok(resolution == ClaimedReturnedResolution::FoundByLibrary),
         Err(_) => Err(unspecified("claimed_returned_resolution")),
+    }
+}
+
+/// A proxy's barcode; empty where nobody stands for the patron.
+pub(super) fn proxy_barcode(field: &str, given: &str) -> Result<String, Refusal> {
+    match given {
+        "" => Ok(String::new()),
+        given => Ok(wire::barcode(field, given)?.to_owned()),
     }
 }
 

@@ -11,7 +11,7 @@ use carrel_runtime::{Call, Refusal, wire};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::loan::{overriding, projection_ages, to_blocks};
+use super::loan::{overriding, projection_ages, proxy_barcode, to_blocks};
 use crate::Circulation;
 use crate::error::Error;
 use crate::loan::{self, CheckOutBatch, CheckedOut, OfflineDone, OfflineTransaction, OfflineWhat};
@@ -44,6 +44,7 @@ impl LoanBatchService for LoanBatchRpcs {
             patron_barcode: patron_barcode.to_owned(),
             service_point_id: wire::id("service_point_id", &request.service_point_id)?,
             accepted_agreement: agreement("accepted_agreement", &request.accepted_agreement)?,
+            proxy_barcode: proxy_barcode("proxy_barcode", &request.proxy_barcode)?,
             overriding: overriding(request.r#override)?,
         };
         let outcomes = loan::check_out_batch(&self.0, &call, &key, pile).await?;
@@ -105,6 +106,10 @@ fn offline(
             let what = OfflineWhat::CheckOut {
                 patron_barcode: patron_barcode.to_owned(),
                 accepted_agreement: agreement(&field("check_out.accepted_agreement"), accepted)?,
+                proxy_barcode: proxy_barcode(
+                    &field("check_out.proxy_barcode"),
+                    &lent.proxy_barcode,
+                )?,
             };
             (&lent.item_barcode, what)
         }

@@ -20,6 +20,8 @@ pub struct CheckOutBatch {
     pub service_point_id: Uuid,
     /// The borrowing agreement that the patron accepted; "": none.
     pub accepted_agreement: String,
+    /// The barcode of who stands at the desk for the patron; "": the patron.
+    pub proxy_barcode: String,
     /// What is overridden for each of them.
     pub overriding: Option<Override>,
 }
@@ -50,6 +52,7 @@ pub async fn check_out_batch(
             occurred_at: None,
             overriding: pile.overriding.clone(),
             accepted_agreement: pile.accepted_agreement.clone(),
+            proxy_barcode: pile.proxy_barcode.clone(),
         };
         match check_out(circulation, call, &key, request).await {
             Err(error) if !is_about_the_transaction(&error) => return Err(error),

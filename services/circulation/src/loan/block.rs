@@ -21,7 +21,7 @@ pub struct Block {
 }
 
 impl Block {
-    fn new(reason: &'static str, description: impl Into<String>) -> Self {
+    pub(super) fn new(reason: &'static str, description: impl Into<String>) -> Self {
         Self {
             reason,
             description: description.into(),
@@ -29,7 +29,7 @@ impl Block {
         }
     }
 
-    fn beyond_staff(reason: &'static str, description: impl Into<String>) -> Self {
+    pub(super) fn beyond_staff(reason: &'static str, description: impl Into<String>) -> Self {
         Self {
             overridable: false,
             ..Self::new(reason, description)

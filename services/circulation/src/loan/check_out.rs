@@ -14,10 +14,11 @@ use uuid::Uuid;
 use super::block::{self, OverriddenBlock, Override};
 use super::check_out_store::{self, Facts, Lent, Named};
 use super::model::{self, Loan, kinds, moment};
+use super::proxy::{self, Proxy};
 use super::store::{self, Desk, ItemAtDesk, PatronAtDesk};
 use super::{
     action_store, calendar, comment, due_date, event, item_not_found, nobody_for_themselves,
-    patron_not_found, permit, together,
+    patron_not_found, permit, proxy_not_found, together,
 };
 use crate::error::Error;
 use crate::known::LoanPolicies;
@@ -43,6 +44,8 @@ pub struct CheckOut {
     pub overriding: Option<Override>,
     /// The borrowing agreement that the patron accepted; "": none.
     pub accepted_agreement: String,
+    /// The barcode of who stands at the desk for the patron; "": the patron.
+    pub proxy_barcode: String,
 }
 
 /// A loan as made.
@@ -61,6 +64,7 @@ pub(super) struct Asked {
     key: RequestKey,
     request: CheckOut,
     patron_barcode_hmac: [u8; 32],
+    proxy_barcode_hmac: Option<[u8; 32]>,
     /// The loan's id, if it becomes one.
     loan_id: Uuid,
 }
@@ -75,9 +79,9 @@ impl Asked {
     }
 
     /// Whether it can be decided beside others: what is told afterwards is
-    /// compared with the item's past.
+    /// compared with the item's past, and of a proxy more must be known.
     pub(super) fn is_plain(&self) -> bool {
-        self.request.occurred_at.is_none()
+        self.request.occurred_at.is_none() && self.proxy_barcode_hmac.is_none()
     }
 }
 
@@ -91,14 +95,16 @@ pub async fn check_out(
     key: &RequestKey,
     request: CheckOut,
 ) -> Result<CheckedOut, Error> {
+    let proxy = Some(&request.proxy_barcode).filter(|barcode| !barcode.is_empty());
     let asked = Arc::new(Asked {
+        proxy_barcode_hmac: proxy.map(|barcode| circulation.barcode_key.hash(barcode)),
         call: call.clone(),
         key: key.clone(),
         patron_barcode_hmac: circulation.barcode_key.hash(&request.patron_barcode),
         loan_id: carrel_ids::new_id(),
         request,
     });
-    let (mut asked_for_item, mut asked_for_patron) = (false, false);
+    let (mut asked_for_item, mut asked_for_patron, mut asked_for_proxy) = (false, false, false);
     loop {
         let lent = match together::lend(circulation, &asked).await {
             Some(lent) => Ok(lent),
@@ -128,6 +134,14 @@ pub async fn check_out(
                     answer => return Err(patron_not_found(answer)),
                 }
             }
+            Err(Error::ProxyNotFound { .. }) if !asked_for_proxy => {
+                asked_for_proxy = true;
+                let hmac = asked.proxy_barcode_hmac.unwrap_or_default();
+                match circulation.lookup.patron(&hmac).await? {
+                    Answer::Learnt => {}
+                    answer => return Err(proxy_not_found(answer)),
+                }
+            }
             Err(error) => return Err(error),
         }
     }
@@ -147,7 +161,8 @@ async fn alone(circulation: &Circulation, asked: &Asked) -> Result<CheckedOut, E
         let facts = check_out_store::read(transaction, &[asked.named()], now).await?;
         let facts = facts.into_iter().next();
         let facts = facts.ok_or_else(|| Error::Unreadable("nothing of a check-out".into()))?;
-        let lending = prepare(circulation, transaction, asked, facts, now).await?;
+        let mut lending = prepare(circulation, transaction, asked, facts, now).await?;
+        lending.proxy = proxy_of(transaction, asked, lending.patron.patron_id).await?;
         let (item, patron_id) = (&lending.item, lending.patron.patron_id);
         let waiting =
             fulfilment::at_check_out(circulation, transaction, item, patron_id, now).await?;
@@ -159,6 +174,23 @@ async fn alone(circulation: &Circulation, asked: &Asked) -> Result<CheckedOut, E
     })?;
     circulation.wake.committed();
     Ok(lent)
+}
+
+/// Who stands at the desk for the patron, if somebody does.
+async fn proxy_of(
+    transaction: &mut PgConnection,
+    asked: &Asked,
+    patron_id: Uuid,
+) -> Result<Option<Proxy>, Error> {
+    let Some(hmac) = &asked.proxy_barcode_hmac else {
+        return Ok(None);
+    };
+    let found = proxy::find(transaction, hmac, patron_id).await?;
+    let proxy = found.ok_or(Error::ProxyNotFound {
+        owner_reached: true,
+    })?;
+    nobody_for_themselves(&asked.call, proxy.patron_id)?;
+    Ok(Some(proxy))
 }
 
 /// Check-outs of as many items by as many patrons in one transaction, as far
@@ -233,6 +265,8 @@ struct Lending<'a> {
     desk: Desk,
     item: ItemAtDesk,
     patron: PatronAtDesk,
+    /// Who stands at the desk for the patron.
+    proxy: Option<Proxy>,
     not_again_before: Option<(Uuid, Timestamp)>,
     applied_rule: AppliedRule,
     policies: LoanPolicies,
@@ -291,6 +325,7 @@ async fn prepare<'a>(
         applied_rule: rules.applied(rule),
         item,
         patron,
+        proxy: None,
         not_again_before: facts.not_again_before,
         policies,
         calendar,
@@ -353,6 +388,11 @@ impl<'a> Lending<'a> {
         let loans_under = self.patron.loans_of(&terms.limited_kind(self.kinds()));
         let here = self.at.to_zoned(self.calendar.zone.clone());
         let mut blocks = block::patron_blocks(&self.patron.facts, block::Action::Borrow, &here);
+        blocks.extend(
+            self.proxy
+                .iter()
+                .flat_map(|proxy| proxy.blocks(here.date())),
+        );
         blocks.extend(block::limit_blocks(terms, loans_under));
         blocks.extend(block::item_blocks(status, terms, due_at.is_some()));
         let agreement = &terms.agreement;
@@ -400,7 +440,7 @@ impl<'a> Lending<'a> {
             recalled_at: None,
             fined: None,
             expected_charges: 0,
-            proxy_patron_id: None,
+            proxy_patron_id: self.proxy.map(|proxy| proxy.patron_id),
             building_use: terms.building_use,
             accepted_agreement: terms.agreement.clone(),
             facts: facts_of(

@@ -20,6 +20,7 @@ pub(crate) mod ledger;
 mod lost;
 pub mod model;
 mod offline;
+mod proxy;
 pub(crate) mod reborrow;
 mod renewal;
 pub(crate) mod store;
@@ -242,6 +243,12 @@ async fn tell(
 
 fn patron_not_found(answer: Answer) -> Error {
     Error::PatronNotFound {
+        owner_reached: answer != Answer::Unreachable,
+    }
+}
+
+fn proxy_not_found(answer: Answer) -> Error {
+    Error::ProxyNotFound {
         owner_reached: answer != Answer::Unreachable,
     }
 }

@@ -29,6 +29,8 @@ pub enum OfflineWhat {
         patron_barcode: String,
         /// The borrowing agreement that the patron accepted; "": none.
         accepted_agreement: String,
+        /// The barcode of who stood at the desk for the patron; "": the patron.
+        proxy_barcode: String,
     },
     /// An item was taken back.
     CheckIn,
@@ -93,6 +95,7 @@ pub async fn upload_offline_transactions(
             OfflineWhat::CheckOut {
                 patron_barcode,
                 accepted_agreement,
+                proxy_barcode,
             } => {
                 let request = CheckOut {
                     item_barcode: noted.item_barcode.clone(),
@@ -101,6 +104,7 @@ pub async fn upload_offline_transactions(
                     occurred_at: Some(noted.occurred_at),
                     overriding: None,
                     accepted_agreement: accepted_agreement.clone(),
+                    proxy_barcode: proxy_barcode.clone(),
                 };
                 take_in_check_out(circulation, call, noted, request).await
             }
@@ -123,7 +127,10 @@ fn is_about_one(error: &Error) -> bool {
     is_about_the_transaction(error)
         || matches!(
             error,
-            Error::PatronNotFound { .. } | Error::OwnAccount | Error::RequestReused(_)
+            Error::PatronNotFound { .. }
+                | Error::ProxyNotFound { .. }
+                | Error::OwnAccount
+                | Error::RequestReused(_)
         )
 }
 

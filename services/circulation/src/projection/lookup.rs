@@ -179,10 +179,17 @@ impl Lookup {
             .map(patrons::block_row)
             .collect::<Result<_, _>>()
             .map_err(unreadable)?;
+        let proxies: Vec<_> = told
+            .proxies
+            .iter()
+            .map(patrons::proxy_row)
+            .collect::<Result<_, _>>()
+            .map_err(unreadable)?;
         transact!(self.database, "learn_patron", |transaction| {
             if hold_generation(transaction, "patrons", generation).await? {
                 store::put_standings(transaction, generation, vec![standing.clone()]).await?;
                 store::put_blocks(transaction, generation, blocks.clone()).await?;
+                store::put_proxies(transaction, generation, proxies.clone()).await?;
             }
             Ok::<_, Error>(())
         })?;

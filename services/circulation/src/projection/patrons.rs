@@ -1,4 +1,4 @@
-//! Standings and manual blocks, from patrons: ids, groups, dates, never a
+//! Standings, manual blocks and proxies, from patrons: ids, groups, dates, never a
 //! name.
 
 use carrel_outbox::{ApplyError, Page, Projection, StateProjection, decode};
@@ -6,14 +6,14 @@ use carrel_proto::events::v1::Event;
 use carrel_proto::patrons::v1::patron_service_client::PatronServiceClient;
 use carrel_proto::patrons::v1::{
     BlockStanding, ListPatronStandingsRequest, ManualBlockChanged, PatronStanding,
-    PatronStandingChanged,
+    PatronStandingChanged, ProxyChanged, ProxyStanding,
 };
 use carrel_runtime::PeerChannel;
 use prost::Name;
 use sqlx::PgConnection;
 use tonic::Status;
 
-use super::store::{self, BlockRow, StandingRow};
+use super::store::{self, BlockRow, ProxyRow, StandingRow};
 use super::{PAGE_SIZE, asking, date, id, poison, present, within};
 
 /// The projection of patrons' standings and blocks.
@@ -28,6 +28,7 @@ pub struct PatronsProjection {
 pub struct PatronRows {
     standings: Vec<PatronStanding>,
     blocks: Vec<BlockStanding>,
+    proxies: Vec<ProxyStanding>,
 }
 
 impl Projection for PatronsProjection {
@@ -35,12 +36,14 @@ impl Projection for PatronsProjection {
         vec![
             PatronStandingChanged::full_name(),
             ManualBlockChanged::full_name(),
+            ProxyChanged::full_name(),
         ]
     }
 
-    /// 2: what blocks requests is kept, too; 3: who keeps a reading history.
+    /// 2: what blocks requests is kept, too; 3: who keeps a reading history;
+    /// 4: proxies.
     fn edition(&self) -> i64 {
-        3
+        4
     }
 
     async fn apply_all(
@@ -49,7 +52,7 @@ impl Projection for PatronsProjection {
         generation: i64,
         events: &[Event],
     ) -> Result<(), ApplyError> {
-        let (mut standings, mut blocks) = (Vec::new(), Vec::new());
+        let (mut standings, mut blocks, mut proxies) = (Vec::new(), Vec::new(), Vec::new());
         for event in events {
             if event.r#type == PatronStandingChanged::full_name() {
                 let changed: PatronStandingChanged = decode(event)?;
@@ -57,12 +60,16 @@ impl Projection for PatronsProjection {
             } else if event.r#type == ManualBlockChanged::full_name() {
                 let changed: ManualBlockChanged = decode(event)?;
                 blocks.push(block_row(present("block", &changed.block)?)?);
+            } else if event.r#type == ProxyChanged::full_name() {
+                let changed: ProxyChanged = decode(event)?;
+                proxies.push(proxy_row(present("proxy", &changed.proxy)?)?);
             } else {
                 return Err(ApplyError::unknown_type(event));
             }
         }
         store::put_standings(connection, generation, standings).await?;
         store::put_blocks(connection, generation, blocks).await?;
+        store::put_proxies(connection, generation, proxies).await?;
         Ok(())
     }
 }
@@ -86,6 +93,7 @@ impl StateProjection for PatronsProjection {
             rows: PatronRows {
                 standings: page.standings,
                 blocks: page.blocks,
+                proxies: page.proxies,
             },
             next_page_token: page.next_page_token,
         })
@@ -107,8 +115,14 @@ impl StateProjection for PatronsProjection {
             .iter()
             .map(block_row)
             .collect::<Result<_, _>>()?;
+        let proxies = rows
+            .proxies
+            .iter()
+            .map(proxy_row)
+            .collect::<Result<_, _>>()?;
         store::put_standings(connection, generation, standings).await?;
         store::put_blocks(connection, generation, blocks).await?;
+        store::put_proxies(connection, generation, proxies).await?;
         Ok(())
     }
 
@@ -140,6 +154,18 @@ pub(super) fn standing_row(standing: &PatronStanding) -> Result<StandingRow, App
         active: standing.active,
         keeps_history: standing.keeps_history,
         revision: standing.revision,
+    })
+}
+
+/// A proxy as patrons tells it.
+pub(super) fn proxy_row(proxy: &ProxyStanding) -> Result<ProxyRow, ApplyError> {
+    Ok(ProxyRow {
+        proxy_id: id("proxy.proxy_id", &proxy.proxy_id)?,
+        sponsor_patron_id: id("proxy.sponsor_patron_id", &proxy.sponsor_patron_id)?,
+        proxy_patron_id: id("proxy.proxy_patron_id", &proxy.proxy_patron_id)?,
+        expiration_date: date("proxy.expiration_date", proxy.expiration_date.as_ref())?,
+        ended: proxy.ended,
+        revision: proxy.revision,
     })
 }
 

@@ -61,6 +61,17 @@ pub(crate) struct BlockRow {
     pub revision: i64,
 }
 
+/// A proxy as patrons tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct ProxyRow {
+    pub proxy_id: Uuid,
+    pub sponsor_patron_id: Uuid,
+    pub proxy_patron_id: Uuid,
+    pub expiration_date: Option<Date>,
+    pub ended: bool,
+    pub revision: i64,
+}
+
 /// A balance as billing tells it.
 #[derive(Debug, Clone)]
 pub(crate) struct BalanceRow {
@@ -343,6 +354,42 @@ pub(crate) async fn put_blocks(
     .map(drop)
 }
 
+pub(crate) async fn put_proxies(
+    connection: &mut PgConnection,
+    generation: i64,
+    rows: Vec<ProxyRow>,
+) -> Result<(), sqlx::Error> {
+    let rows = newest(rows, |row| row.proxy_id, |row| row.revision);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let expirations = column(&rows, |row| row.expiration_date.map(ToSqlx::to_sqlx));
+    sqlx::query!(
+        "insert into proxy_projection (proxy_id, sponsor_patron_id, proxy_patron_id, expiration_date, ended,
+             generation, revision)
+         select proxy_id, sponsor_patron_id, proxy_patron_id, expiration_date, ended, $1, revision
+         from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::date[], $6::boolean[], $7::bigint[])
+             as told (proxy_id, sponsor_patron_id, proxy_patron_id, expiration_date, ended, revision)
+         order by proxy_id
+         on conflict (proxy_id) do update set
+             sponsor_patron_id = excluded.sponsor_patron_id, proxy_patron_id = excluded.proxy_patron_id,
+             expiration_date = excluded.expiration_date, ended = excluded.ended,
+             generation = excluded.generation, revision = excluded.revision
+         where (proxy_projection.generation, proxy_projection.revision)
+             < (excluded.generation, excluded.revision)",
+        generation,
+        &column(&rows, |row| row.proxy_id),
+        &column(&rows, |row| row.sponsor_patron_id),
+        &column(&rows, |row| row.proxy_patron_id),
+        &expirations as _,
+        &column(&rows, |row| row.ended),
+        &column(&rows, |row| row.revision),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 pub(crate) async fn forget_patrons_before(
     connection: &mut PgConnection,
     generation: i64,
@@ -355,6 +402,12 @@ pub(crate) async fn forget_patrons_before(
     .await?;
     sqlx::query!(
         "delete from block_projection where generation < $1",
+        generation
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "delete from proxy_projection where generation < $1",
         generation
     )
     .execute(&mut *connection)

@@ -23,6 +23,7 @@ mod patron_block;
 mod policy;
 mod privacy;
 mod projection;
+mod proxy;
 mod refused;
 mod renewal;
 mod replicas;

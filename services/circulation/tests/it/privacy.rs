@@ -17,10 +17,11 @@ use crate::desk::*;
 use crate::request::{asking, cancel, read, title};
 
 /// What circulation must know of whoever has an account now.
-const CURRENT_STATE: [&str; 4] = [
+const CURRENT_STATE: [&str; 5] = [
     "patron_projection",
     "patron_circulation",
     "block_projection",
+    "proxy_projection",
     "balance_projection",
 ];
 
